@@ -1,0 +1,78 @@
+"""The application: routes, authentication and errors put together."""
+
+from collections.abc import Awaitable, Callable
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+
+from cyberun_mcp.emulator.access import identify
+from cyberun_mcp.emulator.endpoints import agents, containers, files, tasks, workflows
+from cyberun_mcp.emulator.errors import ApiError, error_response
+from cyberun_mcp.emulator.parts import Call, Platform
+from cyberun_mcp.emulator.storage.bucket import Bucket
+from cyberun_mcp.emulator.storage.objects import BUCKET_PATH
+
+_ANY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+
+Endpoint = Callable[[Call], Awaitable[Response]]
+
+
+def build_app(platform: Platform) -> Starlette:
+    """The platform's HTTP surface: the REST API under `/api/v1`, the object storage under `/bucket`."""
+
+    def route(path: str, endpoint: Endpoint, *methods: str) -> Route:
+        async def handle(request: Request) -> Response:
+            caller = identify(request.headers, platform.store.teams)
+            return await endpoint(Call(platform, caller, request))
+
+        return Route(path, handle, methods=methods or ["GET"])
+
+    api = [
+        route("/r/workflows", workflows.list_workflows),
+        route("/r/workflows/slug/{workflowSlug}", workflows.get_workflow_by_slug),
+        route("/r/workflows/slug/{workflowSlug}/run", workflows.run_workflow_by_slug, "POST"),
+        route("/r/workflows/{workflowId}", workflows.get_workflow),
+        route("/r/workflows/{workflowId}/run", workflows.run_workflow, "POST"),
+        route("/r/tasks", tasks.list_tasks),
+        route("/r/tasks/{taskId}", tasks.get_task),
+        route("/r/tasks/{taskId}/result", tasks.get_task_result),
+        route("/r/tasks/{taskId}/cancel", tasks.cancel_task, "POST"),
+        route("/r/tasks/{taskId}/events", tasks.stream_task_events),
+        route("/r/agents", agents.list_agents),
+        route("/r/containers", containers.list_services),
+        route("/r/containers/{serviceSlug}", containers.get_service),
+        route("/r/containers/{serviceSlug}/{path:path}", containers.proxy, *_ANY_METHOD),
+        route("/r/invoke/{serviceSlug}", containers.invoke, "POST"),
+        route("/r/files/presign", files.presign, "POST"),
+    ]
+    bucket = Bucket(platform.storage, platform.store.uploads)
+    app = Starlette(
+        routes=[
+            Mount("/api/v1", routes=api),
+            Route(BUCKET_PATH + "{key:path}", bucket.answer, methods=["GET", "HEAD", "PUT"]),
+        ],
+        exception_handlers={ApiError: _refuse, HTTPException: _refuse_by_routing, 500: _fail},
+    )
+    # A path with a slash too many is another path, as on the platform; not a redirect.
+    app.router.redirect_slashes = False
+    return app
+
+
+async def _refuse(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError)
+    return error_response(error.status, error.message)
+
+
+async def _refuse_by_routing(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    message = {404: "resource not found", 405: "method not allowed"}.get(error.status_code, error.detail)
+    response = error_response(error.status_code, message)
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def _fail(_request: Request, _error: Exception) -> Response:
+    return error_response(500, "internal error")

@@ -1,0 +1,115 @@
+"""The container services there are."""
+
+import socket
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+from cyberun_mcp.emulator.containers import broken, echo, tiny_llm
+from cyberun_mcp.emulator.serving import serving
+from cyberun_mcp.emulator.state.teams import Named
+
+Serve = Callable[[socket.socket], AbstractAsyncContextManager[None]]
+
+
+@dataclass(frozen=True)
+class Service:
+    """One service: what the API tells about it, and how to serve it on a socket."""
+
+    slug: str
+    display_name: str
+    description: str
+    serve: Serve | None
+    """None: it is stopped."""
+    usage_prompt: str
+    env: tuple[tuple[str, str], ...]
+    exposed_port: int = 8080
+    health_path: str = "/health"
+    openapi_url: str | None = None
+
+    @property
+    def status(self) -> Literal["running", "stopped"]:
+        """Whether it is up. Running is not healthy: that is between the gateway and the instance."""
+        return "running" if self.serve else "stopped"
+
+    def wire(self, named: Named) -> dict[str, Any]:
+        """The service as the API shows it, environment included, as documented."""
+        told: dict[str, Any] = {
+            "id": named.id,
+            "service_slug": self.slug,
+            "display_name": self.display_name,
+            "service_type": "deployed",
+            "service_status": self.status,
+            "created_at": named.created_at,
+            "updated_at": named.created_at,
+            "service_desc": self.description,
+            "docker_image": f"cyberun-emulator/{self.slug}:in-process",
+            "exposed_port": self.exposed_port,
+            "health_path": self.health_path,
+            "env_config": [{"env_name": name, "env_value": value} for name, value in self.env],
+            "volume_config": [],
+            "required_labels": ["cpu"],
+            "gpu_count": 0,
+            "replica_count": 1,
+            "usage_prompt": self.usage_prompt,
+        }
+        if self.openapi_url:
+            told["openapi_url"] = self.openapi_url
+        return told
+
+
+ECHO = Service(
+    slug="echo",
+    display_name="Echo",
+    description="Answers every request with the request it got, as JSON. An HTTP server inside the emulator's process.",
+    serve=partial(serving, echo.app),
+    usage_prompt=(
+        "Send any method to any path; the answer is JSON with method, path, query, headers and body (body_base64 for"
+        " bytes that are not UTF-8). /status/{code} answers with that status."
+    ),
+    env=(("LOG_LEVEL", "info"), ("ECHO_ADMIN_TOKEN", "fake-echo-token-not-a-secret-0000")),
+)
+TINY_LLM = Service(
+    slug="tiny-llm",
+    display_name="Tiny LLM (rules and word pairs, no neural network)",
+    description=(
+        "Speaks the OpenAI chat API. No language model is involved: replies come from a few rules, and otherwise from a"
+        " table of which word follows which."
+    ),
+    serve=partial(serving, tiny_llm.app),
+    usage_prompt=(
+        "OpenAI-compatible. GET /v1/models lists the one model, emulator-word-pairs. POST /v1/chat/completions with"
+        ' {"model": "emulator-word-pairs", "messages": [{"role": "user", "content": "hello"}]}; "stream": true is'
+        " supported."
+    ),
+    env=(("MODEL_NAME", "emulator-word-pairs"), ("HF_TOKEN", "hf_FAKE_fake_FAKE_fake_not_a_real_token")),
+    exposed_port=8000,
+    openapi_url="/openapi.json",
+)
+STOPPED = Service(
+    slug="stopped-notebook",
+    display_name="Notebook (stopped)",
+    description="A service that is not up: the gateway answers 400.",
+    serve=None,
+    usage_prompt="Start it before use. In the emulator it stays stopped.",
+    env=(("JUPYTER_TOKEN", "fake-jupyter-token-not-a-secret"),),
+    exposed_port=8888,
+)
+BROKEN = Service(
+    slug="hangs-up",
+    display_name="Hangs up",
+    description="A server that passes its health check and closes every other connection without an answer: 502.",
+    serve=broken.hanging_up,
+    usage_prompt="For trying out what a broken tunnel looks like.",
+    env=(("FAKE_PASSWORD", "not-a-real-password"),),
+)
+UNHEALTHY = Service(
+    slug="never-healthy",
+    display_name="Never healthy",
+    description="A server whose health check fails, so that the gateway has no healthy instance to go to: 503.",
+    serve=partial(serving, broken.unhealthy_app),
+    usage_prompt="For trying out what a service without a healthy instance looks like.",
+    env=(("FAKE_PASSWORD", "not-a-real-password"),),
+)

@@ -1,0 +1,145 @@
+"""The `tiny-llm` service: the OpenAI chat API in front of a few rules and a table of word pairs."""
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from cyberun_mcp.emulator.containers.word_pairs import reply_to
+from cyberun_mcp.emulator.identity import new_id
+
+MODEL = "emulator-word-pairs"
+
+
+class _BadRequestError(Exception):
+    """The request is not one this service understands."""
+
+
+async def _health(_request: Request) -> Response:
+    return PlainTextResponse("ok")
+
+
+async def _models(_request: Request) -> Response:
+    model = {"id": MODEL, "object": "model", "created": 1735689600, "owned_by": "cyberun-mcp emulator"}
+    return JSONResponse({"object": "list", "data": [model]})
+
+
+async def _chat(request: Request) -> Response:
+    try:
+        asked = _asked(await request.body())
+        prompt = _last_user_message(asked)
+    except _BadRequestError as error:
+        return JSONResponse({"error": {"message": str(error), "type": "invalid_request_error"}}, status_code=400)
+    reply = reply_to(prompt)
+    if asked.get("stream") is True:
+        return StreamingResponse(_chunks(reply), media_type="text/event-stream")
+    used = {"prompt_tokens": len(prompt.split()), "completion_tokens": len(reply.split())}
+    return JSONResponse(
+        {
+            "id": f"chatcmpl-{new_id()}",
+            "object": "chat.completion",
+            "created": int(time.time()),
+            "model": MODEL,
+            "choices": [
+                {"index": 0, "message": {"role": "assistant", "content": reply}, "finish_reason": "stop"},
+            ],
+            "usage": {**used, "total_tokens": sum(used.values())},
+        }
+    )
+
+
+def _asked(body: bytes) -> dict[str, Any]:
+    try:
+        asked = json.loads(body)
+    except ValueError:
+        raise _BadRequestError("the body is not JSON") from None
+    if not isinstance(asked, dict) or not isinstance(asked.get("messages"), list):
+        raise _BadRequestError("messages must be an array")
+    return asked
+
+
+def _last_user_message(asked: dict[str, Any]) -> str:
+    for message in reversed(asked["messages"]):
+        if isinstance(message, dict) and message.get("role") == "user":
+            return _as_text(message.get("content"))
+    raise _BadRequestError("messages has no user message")
+
+
+def _as_text(content: Any) -> str:
+    """The text of a message, which may come as a string or in parts."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return " ".join(str(part["text"]) for part in content if isinstance(part, dict) and "text" in part)
+    raise _BadRequestError("content must be a string or an array of parts")
+
+
+def _chunks(reply: str) -> Iterator[str]:
+    head = {
+        "id": f"chatcmpl-{new_id()}",
+        "object": "chat.completion.chunk",
+        "created": int(time.time()),
+        "model": MODEL,
+    }
+
+    def chunk(delta: dict[str, str], finish_reason: str | None = None) -> str:
+        choices = [{"index": 0, "delta": delta, "finish_reason": finish_reason}]
+        return f"data: {json.dumps({**head, 'choices': choices})}\n\n"
+
+    yield chunk({"role": "assistant", "content": ""})
+    for number, word in enumerate(reply.split(" ")):
+        yield chunk({"content": word if number == 0 else f" {word}"})
+    yield chunk({}, "stop")
+    yield "data: [DONE]\n\n"
+
+
+async def _openapi(_request: Request) -> Response:
+    return JSONResponse(_OPENAPI)
+
+
+_MESSAGE = {
+    "type": "object",
+    "required": ["role", "content"],
+    "properties": {"role": {"type": "string", "enum": ["system", "user", "assistant"]}, "content": {"type": "string"}},
+}
+_CHAT_REQUEST = {
+    "type": "object",
+    "required": ["messages"],
+    "properties": {
+        "model": {"type": "string", "default": MODEL},
+        "messages": {"type": "array", "items": _MESSAGE},
+        "stream": {"type": "boolean", "default": False},
+    },
+}
+_OPENAPI = {
+    "openapi": "3.1.0",
+    "info": {
+        "title": "Tiny LLM",
+        "version": "1.0.0",
+        "description": "OpenAI-compatible chat. No neural network: rules and a table of word pairs.",
+    },
+    "paths": {
+        "/v1/models": {"get": {"summary": "List the one model", "responses": {"200": {"description": "The list"}}}},
+        "/v1/chat/completions": {
+            "post": {
+                "summary": "Reply to the last user message",
+                "requestBody": {"required": True, "content": {"application/json": {"schema": _CHAT_REQUEST}}},
+                "responses": {"200": {"description": "A chat completion"}, "400": {"description": "Not understood"}},
+            }
+        },
+    },
+}
+
+app = Starlette(
+    routes=[
+        Route("/health", _health),
+        Route("/v1/models", _models),
+        Route("/v1/chat/completions", _chat, methods=["POST"]),
+        Route("/openapi.json", _openapi),
+    ]
+)

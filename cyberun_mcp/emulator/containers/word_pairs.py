@@ -1,0 +1,73 @@
+"""How the tiny chat service finds its replies: rules first, then a table of which word follows which."""
+
+import random
+import re
+from collections import defaultdict
+from collections.abc import Callable
+
+_SOURCE = """
+The emulator runs every workflow on the processor of this machine and it says so. A task waits in the queue until an
+agent is free and then the agent draws the picture step by step. The picture is drawn from the words of the prompt and
+no model is involved. A workflow takes parameters and gives back files and the files can be fetched until the link
+expires. The queue is short in the morning and the agents are idle until the first task comes. A container answers every
+request that reaches it through the gateway. The gateway never passes the key of the caller on to the container. When a
+task fails it says why and when it is cancelled the agent is free again. The words of this reply follow each other
+because they did so in a short text about the emulator. A longer text would make a better reply but it would still not
+be a language model. The mountains in the picture are made of noise and the light of the sun is made of a gradient.
+"""
+_LONGEST_REPLY = 40
+
+_OPERATIONS: dict[str, Callable[[float, float], float]] = {
+    "+": lambda left, right: left + right,
+    "-": lambda left, right: left - right,
+    "*": lambda left, right: left * right,
+    "/": lambda left, right: left / right,
+}
+_SUM = re.compile(r"(-?\d+(?:\.\d+)?)\s*([-+*/])\s*(-?\d+(?:\.\d+)?)")
+_GREETING = re.compile(r"\b(hello|hi|hey|good (morning|evening|day))\b", re.IGNORECASE)
+_IDENTITY = re.compile(r"\b(who|what) are you\b|\bare you (an? )?(ai|llm|gpt|model)\b", re.IGNORECASE)
+_REPEAT = re.compile(r"^(?:repeat|say)(?: after me)?:?\s+(.+)$", re.IGNORECASE | re.DOTALL)
+
+
+def reply_to(prompt: str) -> str:
+    """A reply; the same prompt gets the same one."""
+    if repeat := _REPEAT.match(prompt.strip()):
+        return repeat[1]
+    if calculation := _SUM.search(prompt):
+        return _calculated(*calculation.groups())
+    if _IDENTITY.search(prompt):
+        return "I am the tiny chat service of the cyberun-mcp emulator: rules and a table of word pairs, no neural network."
+    if _GREETING.search(prompt):
+        return "Hello! I am a rule-based stand-in for a language model. Ask me for a sum, or to repeat something."
+    return _chained(prompt)
+
+
+def _calculated(left: str, sign: str, right: str) -> str:
+    try:
+        value = _OPERATIONS[sign](float(left), float(right))
+    except ZeroDivisionError:
+        return f"{left} cannot be divided by zero."
+    return f"{left} {sign} {right} = {value:g}"
+
+
+def _pairs() -> dict[str, list[str]]:
+    following: dict[str, list[str]] = defaultdict(list)
+    words = _SOURCE.split()
+    for word, after in zip(words, words[1:], strict=False):
+        following[word.lower().rstrip(".")].append(after)
+    return following
+
+
+_FOLLOWING = _pairs()
+
+
+def _chained(prompt: str) -> str:
+    chance = random.Random(prompt)  # noqa: S311 - it picks words
+    known = [word for word in re.findall(r"[a-z]+", prompt.lower()) if word in _FOLLOWING]
+    words = [(chance.choice(known) if known else "the").capitalize()]
+    while len(words) < _LONGEST_REPLY and not words[-1].endswith("."):
+        followers = _FOLLOWING.get(words[-1].lower().rstrip("."))
+        if not followers:
+            break
+        words.append(chance.choice(followers))
+    return " ".join(words).rstrip(".") + "."

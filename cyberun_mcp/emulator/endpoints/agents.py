@@ -1,0 +1,14 @@
+"""`/r/agents`: who could take a task."""
+
+from starlette.responses import JSONResponse, Response
+
+from cyberun_mcp.emulator.paging import Page
+from cyberun_mcp.emulator.parts import Call
+
+
+async def list_agents(call: Call) -> Response:
+    """The team's agents, and what each is doing."""
+    page = Page.of(call.request.query_params)
+    tasks, team = call.platform.store.tasks, call.team
+    shown = [agent.wire(tasks.completed_by(team.id, agent.agent_id)) for agent in page.cut(team.agents)]
+    return JSONResponse({"agent_list": shown, "page_meta": page.meta(len(team.agents))})

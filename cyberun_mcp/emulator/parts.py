@@ -1,0 +1,62 @@
+"""The parts of a running platform, and one authenticated call on them."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import Request
+
+from cyberun_mcp.emulator.containers.gateway import Gateway
+from cyberun_mcp.emulator.errors import ApiError
+from cyberun_mcp.emulator.scheduling.scheduler import Scheduler
+from cyberun_mcp.emulator.scheduling.watch import Watch
+from cyberun_mcp.emulator.seed import Team
+from cyberun_mcp.emulator.state.store import Store
+from cyberun_mcp.emulator.state.teams import Caller
+from cyberun_mcp.emulator.storage.objects import Storage
+
+
+@dataclass(frozen=True)
+class Platform:
+    """Everything an endpoint may need."""
+
+    store: Store
+    storage: Storage
+    watch: Watch
+    scheduler: Scheduler
+    gateway: Gateway
+    teams: Mapping[str, Team]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request of a known caller."""
+
+    platform: Platform
+    caller: Caller
+    request: Request
+
+    @property
+    def team(self) -> Team:
+        """The caller's team: the only one whose things this call can see."""
+        return self.platform.teams[self.caller.team_id]
+
+    def path(self, name: str) -> str:
+        """A variable of the path."""
+        return str(self.request.path_params[name])
+
+    def require_member(self) -> None:
+        """Refuse viewers, who may only read."""
+        if self.caller.role == "viewer":
+            raise ApiError(403, "permission denied: your role in this team is viewer, this needs member")
+
+    async def body(self) -> dict[str, Any]:
+        """The JSON object in the request's body."""
+        try:
+            body = json.loads(await self.request.body())
+        except ValueError:  # not JSON, or not UTF-8
+            raise ApiError(400, "malformed JSON in the request body") from None
+        if not isinstance(body, dict):
+            raise ApiError(400, "the request body must be a JSON object")
+        return body

@@ -1,0 +1,89 @@
+"""The whole platform, put together and started."""
+
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import anyio
+import httpx2
+
+from cyberun_mcp.emulator import Emulator, seed
+from cyberun_mcp.emulator.app import build_app
+from cyberun_mcp.emulator.containers.gateway import Gateway
+from cyberun_mcp.emulator.containers.running import running_instances
+from cyberun_mcp.emulator.parts import Platform
+from cyberun_mcp.emulator.scheduling.scheduler import Scheduler
+from cyberun_mcp.emulator.scheduling.watch import Watch
+from cyberun_mcp.emulator.serving import bound_socket, origin_of, serving
+from cyberun_mcp.emulator.state.store import Store
+from cyberun_mcp.emulator.storage.objects import Storage
+from cyberun_mcp.emulator.storage.signing import Signer
+
+_GATEWAY_TIMEOUT = httpx2.Timeout(60)
+
+
+@asynccontextmanager
+async def running_platform(*, data: Path | None, port: int, host: str) -> AsyncIterator[Emulator]:
+    """Start everything, oldest state first; stop everything, newest first."""
+    with _folder(data) as folder, bound_socket(host, port) as listening, _open_store(folder) as store:
+        origin = origin_of(listening)
+        main, other = seed.main_team(store.teams), seed.other_team(store.teams)
+        teams = {main.id: main, other.id: other}
+        storage = Storage(folder, Signer(origin, store.teams.signing_secret()))
+        watch = Watch()
+        async with (
+            _scheduler(store, storage, watch, teams) as scheduler,
+            running_instances(teams) as instances,
+            # Loopback only: a proxy of the environment has no business here.
+            httpx2.AsyncClient(trust_env=False, timeout=_GATEWAY_TIMEOUT) as client,
+        ):
+            platform = Platform(store, storage, watch, scheduler, Gateway(client, instances), teams)
+            async with serving(build_app(platform), listening):
+                try:
+                    yield Emulator(
+                        base_url=f"{origin}/api/v1", team_id=main.id, **vars(seed.credentials(store.teams, main, other))
+                    )
+                finally:
+                    watch.close()
+                    scheduler.halt()
+
+
+@contextmanager
+def _folder(data: Path | None) -> Iterator[Path]:
+    if data is None:
+        with tempfile.TemporaryDirectory(prefix="cyberun-emulator-") as temporary:
+            yield Path(temporary)
+    else:
+        # Closed to others if we make it; a directory of the user's own keeps its mode, and the file with the keys has 0600.
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        yield data
+
+
+@contextmanager
+def _open_store(folder: Path) -> Iterator[Store]:
+    store = Store(folder / "emulator.sqlite3")
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+@asynccontextmanager
+async def _scheduler(
+    store: Store, storage: Storage, watch: Watch, teams: dict[str, seed.Team]
+) -> AsyncIterator[Scheduler]:
+    store.tasks.fail_interrupted()
+    scheduler = Scheduler(store.tasks, storage, watch, {team.id: team.agents for team in teams.values()})
+    try:
+        for task in store.tasks.unfinished():
+            entry = teams[task.team_id].workflow_by_id(task.workflow_id)
+            definition = entry and entry[1].version(task.version)
+            if definition:
+                scheduler.submit(task, definition)
+            else:
+                store.tasks.end(task.id, "failed", "the workflow of this task no longer exists")
+        yield scheduler
+    finally:
+        with anyio.CancelScope(shield=True):
+            await scheduler.close()

@@ -1,0 +1,66 @@
+"""One task on one agent: run the workflow's code and keep what it made."""
+
+import logging
+import shutil
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from cyberun_mcp.emulator.state.tasks import Task
+from cyberun_mcp.emulator.storage.bucket import media_type
+from cyberun_mcp.emulator.storage.objects import Storage
+from cyberun_mcp.emulator.workflows.definition import Definition
+from cyberun_mcp.emulator.workflows.job import Job, Output, Progress, Rendered, RenderError, StoppedError
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How an execution ended. `stopped` means it was told to; why is for the scheduler to know."""
+
+    status: Literal["completed", "failed", "stopped"]
+    error: str = ""
+    task_output: dict[str, Any] = field(default_factory=dict)
+    outputs: dict[str, str] = field(default_factory=dict)
+
+
+def perform(
+    task: Task, definition: Definition, storage: Storage, stop: threading.Event, report: Callable[[Progress], None]
+) -> Ending:
+    """Run a task to its end, in the calling thread. Outputs become objects only when all of them are there."""
+    folder = storage.scratch_folder()
+    try:
+        files = {parameter.key for parameter in definition.parameters if parameter.type == "file"}
+        inputs = {key: storage.path(value) for key, value in task.parameters.items() if key in files and value}
+        rendered = definition.render(Job(task.parameters, inputs, folder, report, stop))
+        return _keep(task, rendered, folder, storage)
+    except StoppedError:
+        return Ending("stopped")
+    except RenderError as error:
+        return Ending("failed", error=str(error))
+    except Exception as error:
+        # An agent's crash is the end of the task, never of the platform.
+        _log.exception("task %s crashed", task.id)
+        return Ending("failed", error=f"{type(error).__name__}: {error}")
+    finally:
+        shutil.rmtree(folder)
+
+
+def _keep(task: Task, rendered: Rendered, folder: Path, storage: Storage) -> Ending:
+    root = "outputs" if task.dispatch_target == "cloud" else "tasks"
+    keys = {output.id: f"{root}/{task.id}/{output.name}" for output in rendered.outputs}
+    sizes = {output.id: (folder / output.name).stat().st_size for output in rendered.outputs}
+    for output in rendered.outputs:
+        storage.adopt(folder / output.name, keys[output.id])
+    if task.dispatch_target == "cloud":
+        told = {output.id: _facts(output, keys[output.id], sizes[output.id]) for output in rendered.outputs}
+    else:
+        told = {"storage_key": keys[rendered.outputs[0].id], **rendered.summary}
+    return Ending("completed", task_output=told, outputs=keys)
+
+
+def _facts(output: Output, key: str, size: int) -> dict[str, Any]:
+    return {"s3_key": key, "content_type": media_type(output.name), "size": size, **output.facts}

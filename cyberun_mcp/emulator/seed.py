@@ -1,0 +1,100 @@
+"""What is there from the first start: two teams, what each owns, and the credentials to get in."""
+
+from dataclasses import dataclass
+
+from cyberun_mcp.emulator.containers.services import BROKEN, ECHO, STOPPED, TINY_LLM, UNHEALTHY, Service
+from cyberun_mcp.emulator.scheduling.agents import Agent
+from cyberun_mcp.emulator.state.teams import Named, Teams
+from cyberun_mcp.emulator.workflows import catalogue
+from cyberun_mcp.emulator.workflows.definition import Workflow
+
+_AGENT_LABELS = ("cpu", "emulator", "comfyui", "nerfstudio")
+
+
+@dataclass(frozen=True)
+class Team:
+    """A team and everything that is only its own."""
+
+    id: str
+    workflows: tuple[tuple[Named, Workflow], ...]
+    services: tuple[tuple[Named, Service], ...]
+    agents: tuple[Agent, ...]
+
+    def workflow_by_id(self, workflow_id: str) -> tuple[Named, Workflow] | None:
+        """The team's workflow with this id."""
+        return next((entry for entry in self.workflows if entry[0].id == workflow_id), None)
+
+    def workflow_by_slug(self, slug: str) -> tuple[Named, Workflow] | None:
+        """The team's workflow with this slug."""
+        return next((entry for entry in self.workflows if entry[1].slug == slug), None)
+
+    def service(self, slug: str) -> tuple[Named, Service] | None:
+        """The team's container service with this slug."""
+        return next((entry for entry in self.services if entry[1].slug == slug), None)
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """The secrets of the seeded credentials."""
+
+    api_key: str
+    viewer_key: str
+    other_team_key: str
+    jwt: str
+
+
+def main_team(teams: Teams) -> Team:
+    """The team that has everything."""
+    return _team(
+        teams,
+        "main",
+        workflows=catalogue.ALL,
+        services=(ECHO, TINY_LLM, STOPPED, BROKEN, UNHEALTHY),
+        agents=(
+            Agent("emulator-cpu-01", _AGENT_LABELS),
+            Agent("emulator-cpu-02", _AGENT_LABELS),
+            Agent("emulator-tunnel-01", ("emulator", "static-tunnel", "comfyui"), in_tunnel=True),
+        ),
+    )
+
+
+def other_team(teams: Teams) -> Team:
+    """A smaller team, for trying out that teams do not see each other."""
+    return _team(
+        teams,
+        "other",
+        workflows=(catalogue.TEXT_TO_IMAGE, catalogue.ALWAYS_FAILS),
+        services=(ECHO,),
+        agents=(Agent("other-cpu-01", _AGENT_LABELS),),
+    )
+
+
+def credentials(teams: Teams, main: Team, other: Team) -> Credentials:
+    """The credentials of both teams."""
+
+    def secret(name: str, prefix: str, team: Team, kind: str, role: str = "member") -> str:
+        return teams.credential(name, prefix=prefix, team_id=team.id, kind=kind, role=role)
+
+    return Credentials(
+        api_key=secret("main integration", "sk-", main, "integration"),
+        viewer_key=secret("main viewer", "dk-", main, "device", role="viewer"),
+        other_team_key=secret("other integration", "sk-", other, "integration"),
+        jwt=secret("main user", "eyJ", main, "user"),
+    )
+
+
+def _team(
+    teams: Teams,
+    label: str,
+    *,
+    workflows: tuple[Workflow, ...],
+    services: tuple[Service, ...],
+    agents: tuple[Agent, ...],
+) -> Team:
+    team_id = teams.team_id(label)
+    return Team(
+        id=team_id,
+        workflows=tuple((teams.named(team_id, "workflow", workflow.slug), workflow) for workflow in workflows),
+        services=tuple((teams.named(team_id, "service", service.slug), service) for service in services),
+        agents=agents,
+    )

@@ -1,0 +1,1 @@
+"""What the platform remembers, in one SQLite file."""

@@ -1,0 +1,72 @@
+"""The HTTP face of the object storage: signed PUT and GET, refusals in S3's XML."""
+
+import mimetypes
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+import anyio
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, Response
+
+from cyberun_mcp.emulator.state.uploads import Uploads
+from cyberun_mcp.emulator.storage.objects import Storage
+from cyberun_mcp.emulator.storage.signing import SignatureError
+
+
+class Bucket:
+    """Answers requests to signed URLs."""
+
+    def __init__(self, storage: Storage, uploads: Uploads) -> None:
+        self._storage = storage
+        self._uploads = uploads
+
+    async def answer(self, request: Request) -> Response:
+        """Deliver or store one object, if the URL allows it."""
+        try:
+            self._storage.signer.check(request.method, request.url.path, request.url.query, request.headers)
+        except SignatureError as error:
+            return _refusal(403, error.code, str(error))
+        key = str(request.path_params["key"])
+        return await self._store(request, key) if request.method == "PUT" else self._deliver(key)
+
+    def _deliver(self, key: str) -> Response:
+        path = self._storage.path(key)
+        if not path.is_file():
+            return _refusal(404, "NoSuchKey", "The specified key does not exist.")
+        return FileResponse(path, media_type=self._uploads.content_type(key) or media_type(path.name))
+
+    async def _store(self, request: Request, key: str) -> Response:
+        if self._storage.has(key):
+            return _already_there()
+        arriving = self._storage.scratch_file()
+        try:
+            await _receive(request, arriving)
+            # Between this look and the move nothing else runs, so of two uploads racing one loses.
+            if self._storage.has(key):
+                return _already_there()
+            self._storage.adopt(arriving, key)
+        except ClientDisconnect:
+            return _refusal(400, "RequestTimeout", "The connection closed before the whole body had arrived.")
+        finally:
+            arriving.unlink(missing_ok=True)
+        return Response(status_code=200)
+
+
+def media_type(name: str) -> str:
+    """The content type of an output, by its name."""
+    return mimetypes.guess_type(name)[0] or "application/octet-stream"
+
+
+async def _receive(request: Request, file: Path) -> None:
+    async with await anyio.open_file(file, "wb") as out:
+        async for chunk in request.stream():
+            await out.write(chunk)
+
+
+def _already_there() -> Response:
+    return _refusal(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
+
+
+def _refusal(status: int, code: str, message: str) -> Response:
+    body = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>'
+    return Response(body, status_code=status, media_type="application/xml")

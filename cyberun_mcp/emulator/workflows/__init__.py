@@ -1,0 +1,1 @@
+"""The workflows: what each takes, and the code that really runs it."""

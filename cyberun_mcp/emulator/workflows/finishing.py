@@ -1,0 +1,87 @@
+"""The last touches: style, caption, and the note inside the file that says how it was made."""
+
+import json
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont, ImageOps
+from PIL.PngImagePlugin import PngInfo
+
+from cyberun_mcp.emulator.workflows.job import Job
+from cyberun_mcp.emulator.workflows.noise import clouds, grain, levels
+from cyberun_mcp.emulator.workflows.palette import Motif
+
+STYLES = ("natural", "watercolour", "ink", "poster")
+STATEMENT = "procedural drawing by the cyberun-mcp emulator, no AI model involved"
+
+
+def styled(picture: Image.Image, style: str, motif: Motif, job: Job) -> Image.Image:
+    """The picture in one of the styles."""
+    job.checkpoint()
+    if style == "watercolour":
+        return _watercolour(picture, motif, job)
+    if style == "ink":
+        return _ink(picture)
+    if style == "poster":
+        return ImageOps.posterize(ImageEnhance.Color(picture.filter(ImageFilter.GaussianBlur(2))).enhance(1.5), 3)
+    return ImageEnhance.Contrast(ImageEnhance.Color(picture).enhance(1.12)).enhance(1.06)
+
+
+def _watercolour(picture: Image.Image, motif: Motif, job: Job) -> Image.Image:
+    """Colours run where the paper is wet, and pale towards white where it takes less."""
+    run = picture.filter(ImageFilter.GaussianBlur(max(picture.size) / 90))
+    job.checkpoint()
+    wet = levels(clouds(motif.chance("wet"), picture.size), 100, 160)
+    painted = Image.composite(run, picture.filter(ImageFilter.GaussianBlur(1.2)), wet)
+    job.checkpoint()
+    paper = levels(clouds(motif.chance("paper"), picture.size, octaves=7), 60, 220, 0.45)
+    painted.paste((255, 253, 244), (0, 0), paper)
+    return painted
+
+
+def _ink(picture: Image.Image) -> Image.Image:
+    """Washes of three greys and a line where they meet."""
+    grey = picture.convert("L").filter(ImageFilter.GaussianBlur(1.5))
+    wash = ImageOps.autocontrast(grey).point([255 - (255 - level) // 64 * 44 for level in range(256)])
+    line = levels(grey.filter(ImageFilter.FIND_EDGES), 6, 22)
+    wash.paste(20, (0, 0), line)
+    return ImageOps.colorize(wash, (24, 22, 34), (250, 244, 230))
+
+
+def captioned(picture: Image.Image, prompt: str) -> Image.Image:
+    """The prompt in small letters along the lower edge, on a darkened strip."""
+    width, height = picture.size
+    font = ImageFont.load_default(max(9, min(width, height) // 42))
+    text = _fitting(" ".join(prompt.split()), font, width - 16)
+    top, bottom = font.getbbox("Ag")[1], font.getbbox("Ag")[3]
+    strip = round(bottom - top) + 10
+    picture = picture.copy()
+    picture.paste((0, 0, 0), (0, height - strip, width, height), Image.new("L", (width, strip), 110))
+    ImageDraw.Draw(picture).text((8, height - strip + 5 - top), text, font=font, fill=(255, 255, 255))
+    return picture
+
+
+def _fitting(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+    if font.getlength(text[:400]) <= width and len(text) <= 400:
+        return text
+    shown = text[:400]
+    while shown and font.getlength(shown + "…") > width:
+        shown = shown[:-1]
+    return shown + "…"
+
+
+def save_png(picture: Image.Image, file: Path, job: Job) -> None:
+    """Write a PNG that tells how it was made and with which parameters."""
+    job.checkpoint()
+    info = PngInfo()
+    info.add_text("Software", "cyberun-mcp emulator")
+    info.add_text("Comment", STATEMENT)
+    info.add_itxt("Parameters", json.dumps(dict(job.parameters), ensure_ascii=False, sort_keys=True))
+    picture.save(file, "PNG", pnginfo=info)
+
+
+def vignetted(picture: Image.Image, motif: Motif) -> Image.Image:
+    """Darker corners and a film's grain."""
+    corners = Image.radial_gradient("L").resize(picture.size, Image.Resampling.BICUBIC)
+    picture.paste((0, 0, 0), (0, 0), levels(corners, 110, 330, 0.9))
+    film = grain(motif.chance("film"), *picture.size).filter(ImageFilter.GaussianBlur(0.6)).convert("RGB")
+    return Image.blend(picture, film, 0.025)

@@ -1,0 +1,116 @@
+"""From the words of a prompt to colours and things to draw."""
+
+import colorsys
+import hashlib
+import random
+import re
+from dataclasses import dataclass
+
+Colour = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Palette:
+    """The colours of a picture, from the top of the sky down."""
+
+    zenith: Colour
+    horizon: Colour
+    light: Colour
+    far: Colour
+    near: Colour
+
+
+# The first word of a prompt that stands here decides the hour of the day.
+_HOURS: dict[tuple[str, ...], Palette] = {
+    ("sunset", "dusk", "evening", "golden"): Palette(
+        (48, 36, 96), (255, 146, 84), (255, 226, 150), (150, 88, 120), (38, 20, 48)
+    ),
+    ("sunrise", "dawn", "morning"): Palette(
+        (96, 132, 190), (255, 202, 170), (255, 244, 210), (164, 150, 182), (54, 56, 84)
+    ),
+    ("night", "midnight", "moon", "moonlit", "stars", "starry", "dark"): Palette(
+        (6, 10, 30), (34, 54, 98), (228, 234, 255), (36, 50, 84), (6, 10, 22)
+    ),
+    ("space", "galaxy", "nebula", "cosmos", "cosmic", "planet"): Palette(
+        (4, 2, 16), (70, 22, 96), (240, 214, 255), (60, 30, 96), (8, 4, 20)
+    ),
+    ("storm", "stormy", "rain", "rainy", "thunder", "fog", "foggy", "mist"): Palette(
+        (58, 66, 78), (158, 166, 172), (222, 228, 230), (104, 114, 122), (34, 40, 46)
+    ),
+    ("snow", "snowy", "winter", "ice", "arctic", "frozen"): Palette(
+        (120, 160, 204), (236, 242, 250), (255, 255, 255), (176, 198, 222), (82, 104, 134)
+    ),
+    ("fire", "volcano", "lava", "burning", "hell"): Palette(
+        (26, 6, 10), (206, 58, 20), (255, 190, 70), (110, 30, 24), (18, 6, 8)
+    ),
+    ("desert", "dune", "dunes", "sand", "mars", "canyon"): Palette(
+        (92, 150, 196), (250, 222, 176), (255, 246, 214), (214, 150, 96), (122, 66, 38)
+    ),
+    ("neon", "cyberpunk", "synthwave", "vaporwave"): Palette(
+        (18, 6, 48), (236, 52, 150), (112, 244, 255), (84, 30, 132), (12, 6, 34)
+    ),
+    ("autumn", "fall", "october"): Palette(
+        (122, 156, 186), (250, 220, 176), (255, 240, 200), (190, 116, 62), (86, 38, 20)
+    ),
+    ("forest", "jungle", "woods", "spring", "meadow", "green"): Palette(
+        (104, 168, 190), (226, 240, 206), (255, 250, 214), (98, 146, 112), (18, 50, 36)
+    ),
+    ("day", "noon", "summer", "sunny", "beach", "sky", "blue"): Palette(
+        (48, 120, 204), (196, 228, 246), (255, 250, 224), (112, 152, 180), (30, 70, 70)
+    ),
+}
+_THINGS: dict[str, frozenset[str]] = {
+    "water": frozenset("ocean sea lake river water beach island coast bay harbor harbour pond boat ship".split()),
+    "trees": frozenset("forest jungle woods tree trees pine pines meadow park autumn".split()),
+    "city": frozenset("city town skyline street cyberpunk metropolis building buildings tower towers tokyo".split()),
+    "stars": frozenset("night midnight stars starry space galaxy nebula cosmos cosmic planet moon moonlit".split()),
+    "dunes": frozenset("desert dune dunes sand hill hills meadow field fields beach".split()),
+    "birds": frozenset("bird birds gull gulls seagull eagle crow crows flock".split()),
+    "snowfall": frozenset("snow snowy winter blizzard".split()),
+    "rain": frozenset("rain rainy storm stormy thunder".split()),
+    "moon": frozenset("night midnight moon moonlit".split()),
+}
+
+
+@dataclass(frozen=True)
+class Motif:
+    """What a prompt asks to see, as far as words are understood here, and chance for the rest."""
+
+    palette: Palette
+    things: frozenset[str]
+    seed: str
+    """The same prompt and seed make the same picture."""
+
+    def chance(self, purpose: str) -> random.Random:
+        """A source of chance for one purpose, so that drawing one thing does not change another."""
+        return random.Random(f"{self.seed}/{purpose}")  # noqa: S311 - it draws pictures
+
+
+def motif_of(prompt: str, seed: int) -> Motif:
+    """Read a prompt."""
+    words = re.findall(r"\w+", prompt.lower())
+    things = frozenset(thing for thing, names in _THINGS.items() if names.intersection(words))
+    key = hashlib.sha256(f"{seed}\n{prompt}".encode()).hexdigest()
+    palette = next((palette for word in words for names, palette in _HOURS.items() if word in names), None)
+    return Motif(palette or _palette_by_hash(prompt), things or _things_by_hash(key), key)
+
+
+def _palette_by_hash(prompt: str) -> Palette:
+    """Colours for words that are not in the book: a hue of their own, and its complement for the light."""
+    hue = hashlib.sha256(prompt.encode()).digest()[0] / 256
+
+    def colour(shift: float, saturation: float, value: float) -> Colour:
+        red, green, blue = colorsys.hsv_to_rgb((hue + shift) % 1, saturation, value)
+        return round(red * 255), round(green * 255), round(blue * 255)
+
+    return Palette(
+        zenith=colour(0, 0.65, 0.45),
+        horizon=colour(0.08, 0.3, 0.95),
+        light=colour(0.5, 0.15, 1),
+        far=colour(0.04, 0.4, 0.65),
+        near=colour(-0.04, 0.6, 0.2),
+    )
+
+
+def _things_by_hash(key: str) -> frozenset[str]:
+    return frozenset({("water", "trees", "dunes", "birds")[int(key[0], 16) % 4]})

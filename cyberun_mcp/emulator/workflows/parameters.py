@@ -1,0 +1,56 @@
+"""Checking a run's parameters against the definition."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from cyberun_mcp.emulator.errors import ApiError
+from cyberun_mcp.emulator.workflows.definition import Definition, Parameter
+
+
+def settle(definition: Definition, given: Mapping[str, Any], is_uploaded: Callable[[str], bool]) -> dict[str, Any]:
+    """The values to run with: what was given, checked, and defaults for the rest.
+
+    Keys the workflow does not know are ignored. The documentation does not say; ignoring is what a platform does that
+    injects known keys into a node graph.
+    """
+    return {
+        parameter.key: _settle(parameter, given.get(parameter.key), is_uploaded) for parameter in definition.parameters
+    }
+
+
+def _settle(parameter: Parameter, value: Any, is_uploaded: Callable[[str], bool]) -> Any:
+    if value is None:
+        if parameter.required:
+            raise ApiError(400, f"missing required parameter: {parameter.key}")
+        return parameter.default
+    complaint = _complaint(parameter, value, is_uploaded)
+    if complaint:
+        raise ApiError(400, f"invalid parameter {parameter.key}: {complaint}")
+    return value
+
+
+def _complaint(parameter: Parameter, value: Any, is_uploaded: Callable[[str], bool]) -> str | None:
+    match parameter.type:
+        case "number":
+            return _number_complaint(parameter, value)
+        case "boolean":
+            return None if isinstance(value, bool) else "must be a boolean"
+        case "string":
+            return None if isinstance(value, str) else "must be a string"
+        case "select":
+            return None if value in parameter.options else f"must be one of {', '.join(parameter.options)}"
+        case "file":
+            if not isinstance(value, str):
+                return "must be a file_key string"
+            return None if is_uploaded(value) else "no uploaded file has this file_key"
+
+
+def _number_complaint(parameter: Parameter, value: Any) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return "must be a number"
+    if parameter.min is not None and value < parameter.min:
+        return f"must be at least {parameter.min}"
+    if parameter.max is not None and value > parameter.max:
+        return f"must be at most {parameter.max}"
+    return None

@@ -1,0 +1,41 @@
+"""`text-to-image`: a picture drawn from the words of a prompt."""
+
+from PIL import ImageOps
+
+from cyberun_mcp.emulator.workflows.finishing import captioned, save_png, styled, vignetted
+from cyberun_mcp.emulator.workflows.job import Job, Output, Progress, Rendered
+from cyberun_mcp.emulator.workflows.landscape import Landscape
+from cyberun_mcp.emulator.workflows.long_exposure import LongExposure
+from cyberun_mcp.emulator.workflows.palette import motif_of
+
+_SAMPLER_NODE, _NAME = "3", "output_00001_.png"
+_IMAGE = Output("9.images.0", _NAME)
+
+
+def render(job: Job) -> Rendered:
+    """Version 3: any size, in a style."""
+    return _render(job, (job.whole("width"), job.whole("height")), job.whole("steps"), job.text("style"))
+
+
+def render_version_2(job: Job) -> Rendered:
+    """Version 2: any size, one style."""
+    return _render(job, (job.whole("width"), job.whole("height")), job.whole("steps"), "natural")
+
+
+def render_version_1(job: Job) -> Rendered:
+    """Version 1: small and grey."""
+    return _render(job, (256, 256), 8, "natural", in_grey=True)
+
+
+def _render(job: Job, size: tuple[int, int], steps: int, style: str, *, in_grey: bool = False) -> Rendered:
+    motif = motif_of(job.text("prompt"), job.whole("seed"))
+    landscape = Landscape(motif, size, job)
+    exposure = LongExposure()
+    for step in range(1, steps + 1):
+        exposure.add(landscape.expose(step))
+        job.finished(Progress(step, steps, node=_SAMPLER_NODE))
+    picture = vignetted(styled(exposure.developed(), style, motif, job), motif)
+    if in_grey:
+        picture = ImageOps.grayscale(picture).convert("RGB")
+    save_png(captioned(picture, job.text("prompt")), job.folder / _NAME, job)
+    return Rendered([_IMAGE], {"image_count": 1})
