@@ -1,0 +1,87 @@
+"""From an HTTP response to parsed JSON, or to the error that says what came instead."""
+
+import json
+import math
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx2
+
+from cyberun_mcp.errors import AnswerTooLarge, ApiError, CyberunError, UnexpectedAnswer
+
+LARGEST_JSON = 8 * 2**20  # bytes; a page of 100 workflows is about 0.2 MB, so more is a mistake or an attack
+LONGEST_QUOTE = 500  # characters of a foreign page shown to the model
+
+_INVISIBLE = re.compile(r"(?is)<(script|style)\b.*?</\1\s*>|<[^>]*>")
+
+JsonObject = dict[str, Any]
+
+
+async def read_bounded(response: httpx2.Response, limit: int = LARGEST_JSON) -> bytes:
+    """The whole body. Raises AnswerTooLarge as soon as it exceeds `limit` bytes."""
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > limit:
+            announced = response.headers.get("content-length", "")
+            raise AnswerTooLarge(response.status_code, int(announced) if announced.isdigit() else None, limit)
+    return bytes(body)
+
+
+def parse_object(status: int, content_type: str, body: bytes) -> JsonObject:
+    """The JSON object of a successful answer. Raises UnexpectedAnswer naming what came instead."""
+    value = parse_json(body)
+    if not isinstance(value, dict):
+        raise UnexpectedAnswer(status, f"not a JSON object but {_describe(content_type, body)}")
+    return value
+
+
+def error_from(response: httpx2.Response, body: bytes) -> CyberunError:
+    """The error an unsuccessful answer stands for; its message is the platform's own wherever there is one."""
+    status = response.status_code
+    if response.is_redirect:
+        return UnexpectedAnswer(status, "a redirect, not followed because it would carry your key elsewhere")
+    value = parse_json(body)
+    retry_after = parse_retry_after(response.headers.get("retry-after"))
+    if isinstance(value, dict):
+        message = value.get("error_message")
+        return ApiError(status, message if isinstance(message, str) else _quote(json.dumps(value)), retry_after)
+    error = UnexpectedAnswer(
+        status, f"not the platform but {_describe(response.headers.get('content-type', ''), body)}"
+    )
+    error.retry_after = retry_after
+    return error
+
+
+def parse_retry_after(value: str | None) -> float | None:
+    """Seconds a `Retry-After` header asks for, given as a number or as an HTTP date (RFC 9110 §10.2.3)."""
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
+        except (ValueError, TypeError):
+            return None
+    return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def parse_json(body: bytes | str) -> Any:
+    """Parsed JSON, or None where there is none; NaN and Infinity, which JSON does not have, become null."""
+    try:
+        return json.loads(body, parse_constant=lambda _: None)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _describe(content_type: str, body: bytes) -> str:
+    kind = content_type.partition(";")[0].strip() or "an untyped body"
+    return f"{kind}: {_quote(body[: 20 * LONGEST_QUOTE].decode('utf-8', 'replace')) or '(empty)'}"
+
+
+def _quote(text: str) -> str:
+    words = " ".join(_INVISIBLE.sub(" ", text).split())
+    return words if len(words) <= LONGEST_QUOTE else words[:LONGEST_QUOTE] + "…"

@@ -1,0 +1,206 @@
+"""The Cyberun runtime REST API: one method per endpoint, one pair of connection pools per process."""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import anyio
+import httpx2
+
+from cyberun_mcp import __version__
+from cyberun_mcp.api.answers import JsonObject, error_from, parse_object, read_bounded
+from cyberun_mcp.api.credentials import Credential
+from cyberun_mcp.api.retry import with_retries
+from cyberun_mcp.errors import InvalidArguments, Unreachable
+from cyberun_mcp.settings import Settings
+
+CALL_CONNECTIONS = 100  # ordinary calls at a time; more wait for `connect_timeout`
+STREAM_CONNECTIONS = 10_000  # open event streams, in a pool of their own so that waits never starve ordinary calls
+
+# The request provably never left: no connection, or refused before the first byte.
+_NEVER_SENT = (
+    httpx2.ConnectError,
+    httpx2.ConnectTimeout,
+    httpx2.PoolTimeout,
+    httpx2.LocalProtocolError,
+    httpx2.UnsupportedProtocol,
+    httpx2.ProxyError,
+)
+
+
+class Platform:
+    """The connections of one process to the platform, shared by all callers; close it when done."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._calls = _pool(settings, CALL_CONNECTIONS, read_timeout=settings.request_timeout)
+        self._streams = _pool(settings, STREAM_CONNECTIONS, read_timeout=settings.events_idle)
+
+    def client_for(self, credential: Credential, deadline: float) -> "CyberunClient":
+        """The API as one caller sees it, until `deadline` (anyio's clock)."""
+        return CyberunClient(self.settings, self._calls, self._streams, credential, deadline)
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._calls.aclose()
+        await self._streams.aclose()
+
+
+class CyberunClient:
+    """One caller's view of the API. Methods raise ApiError, UnexpectedAnswer, Unreachable or InvalidArguments."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        calls: httpx2.AsyncClient,
+        streams: httpx2.AsyncClient,
+        credential: Credential,
+        deadline: float,
+    ) -> None:
+        self.settings = settings
+        self.deadline = deadline
+        self._calls = calls
+        self._streams = streams
+        self._credential = credential
+
+    def until(self, deadline: float) -> "CyberunClient":
+        """The same view with another deadline (anyio's clock)."""
+        return CyberunClient(self.settings, self._calls, self._streams, self._credential, deadline)
+
+    async def list_workflows(self, page: Mapping[str, Any]) -> JsonObject:
+        return await self._request("GET", "/r/workflows", query=page)
+
+    async def get_workflow(self, workflow_id: str) -> JsonObject:
+        return await self._request("GET", f"/r/workflows/{_segment(workflow_id)}")
+
+    async def get_workflow_by_slug(self, workflow_slug: str) -> JsonObject:
+        return await self._request("GET", f"/r/workflows/slug/{_segment(workflow_slug)}")
+
+    async def run_workflow(self, workflow_id: str, run: Mapping[str, Any]) -> JsonObject:
+        return await self._request("POST", f"/r/workflows/{_segment(workflow_id)}/run", run, repeatable=False)
+
+    async def run_workflow_by_slug(self, workflow_slug: str, run: Mapping[str, Any]) -> JsonObject:
+        return await self._request("POST", f"/r/workflows/slug/{_segment(workflow_slug)}/run", run, repeatable=False)
+
+    async def list_tasks(self, page: Mapping[str, Any]) -> JsonObject:
+        return await self._request("GET", "/r/tasks", query=page)
+
+    async def get_task(self, task_id: str) -> JsonObject:
+        return await self._request("GET", f"/r/tasks/{_segment(task_id)}")
+
+    async def get_task_result(self, task_id: str) -> JsonObject:
+        return await self._request("GET", f"/r/tasks/{_segment(task_id)}/result")
+
+    async def cancel_task(self, task_id: str) -> JsonObject:
+        """Documented as idempotent, so it is repeated like a read."""
+        return await self._request("POST", f"/r/tasks/{_segment(task_id)}/cancel")
+
+    async def list_agents(self, page: Mapping[str, Any]) -> JsonObject:
+        return await self._request("GET", "/r/agents", query=page)
+
+    async def list_container_services(self, page: Mapping[str, Any]) -> JsonObject:
+        return await self._request("GET", "/r/containers", query=page)
+
+    async def get_container_service(self, service_slug: str) -> JsonObject:
+        return await self._request("GET", f"/r/containers/{_segment(service_slug)}")
+
+    async def call_container_service(self, service_slug: str, request: Mapping[str, Any]) -> JsonObject:
+        return await self._request("POST", f"/r/invoke/{_segment(service_slug)}", request, repeatable=False)
+
+    async def presign_file_upload(self, file: Mapping[str, Any]) -> JsonObject:
+        return await self._request("POST", "/r/files/presign", file, repeatable=False)
+
+    @asynccontextmanager
+    async def task_events(self, task_id: str) -> AsyncIterator[httpx2.Response]:
+        """The open event stream of a task. One attempt: `follow` decides what a failure means for the wait."""
+        url = f"{self.settings.base_url}/r/tasks/{_segment(task_id)}/events"
+        headers = {**self._credential.headers, "Accept": "text/event-stream", "Cache-Control": "no-store"}
+        with _transport_errors():
+            async with self._streams.stream("GET", url, headers=headers) as response:
+                if response.status_code != httpx2.codes.OK:
+                    raise error_from(response, await read_bounded(response))
+                yield response
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        query: Mapping[str, Any] | None = None,
+        repeatable: bool = True,
+    ) -> JsonObject:
+        content = None if body is None else _encode(body)
+        headers = {**self._credential.headers, "Accept": "application/json"}
+        if content is not None:
+            headers["Content-Type"] = "application/json"
+
+        async def send() -> JsonObject:
+            url = self.settings.base_url + path
+            with _transport_errors(), anyio.fail_after(max(0.0, self.deadline - anyio.current_time())):
+                async with self._calls.stream(method, url, content=content, params=query, headers=headers) as response:
+                    answer = await read_bounded(response)
+            if not response.is_success:
+                raise error_from(response, answer)
+            return parse_object(response.status_code, response.headers.get("content-type", ""), answer)
+
+        return await with_retries(send, repeatable=repeatable, deadline=self.deadline)
+
+
+class _transport_errors:  # noqa: N801 - reads as a function where it is used
+    """Turns the transport's exceptions into Unreachable, which knows whether the request may have been received."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, httpx2.RequestError):
+            raise Unreachable(_words_for(error), sent=not isinstance(error, _NEVER_SENT)) from error
+        if isinstance(error, TimeoutError):
+            raise Unreachable("no answer within the time this call may take", sent=True) from error
+
+
+def _words_for(error: httpx2.RequestError) -> str:
+    kind = type(error).__name__
+    return f"{kind}: {error}" if str(error) else kind
+
+
+def _segment(value: str) -> str:
+    """One path segment. `../x` cannot walk: slashes are encoded, and a segment of dots alone is refused."""
+    if value.strip(".") == "":
+        raise InvalidArguments(f"{value!r} is not an id or a slug.")
+    return quote(value, safe="@")
+
+
+def _encode(body: Mapping[str, Any]) -> bytes:
+    try:
+        return json.dumps(body, allow_nan=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise InvalidArguments(f"body is not JSON that can be sent: {error}.") from error
+
+
+def _pool(settings: Settings, connections: int, read_timeout: float) -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(
+        headers={"User-Agent": f"cyberun-mcp/{__version__}"},
+        timeout=httpx2.Timeout(
+            settings.request_timeout,
+            read=read_timeout,
+            connect=settings.connect_timeout,
+            pool=settings.connect_timeout,
+        ),
+        limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=20),
+        follow_redirects=False,
+        # A proxy for the outside world must not get the requests to an emulator on loopback.
+        trust_env=not _is_loopback(settings.base_url),
+    )
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

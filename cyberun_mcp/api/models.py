@@ -1,0 +1,99 @@
+"""What the platform answers, as far as it is documented; `cyberun-api.md` in CONTRIBUTING's reading list is the source.
+
+These are descriptions, not gates: a field may be missing, further fields may come, and an enum may grow. They type the
+code and become the tools' output schemas. Values arrive as parsed JSON.
+"""
+
+from typing import Any, Literal
+
+from typing_extensions import TypedDict  # pydantic reads the one of `typing` only from Python 3.12 on
+
+TERMINAL_STATES = frozenset({"completed", "failed", "cancelled"})
+
+TaskFilter = Literal["pending", "waiting", "queued", "running", "completed", "failed", "cancelled"]
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
+
+
+class PageMeta(TypedDict, total=False):
+    current_page: int
+    per_page: int
+    total_count: int
+
+
+class Parameter(TypedDict, total=False):
+    key: str
+    type: str
+    required: bool
+    description: str
+
+
+class Workflow(TypedDict, total=False):
+    id: str
+    workflow_slug: str
+    display_name: str
+    version: int
+    workflow_status: str
+    description: str
+    tool_type: str
+    parameters: list[Parameter]
+
+
+class Submitted(TypedDict):
+    task_id: str
+
+
+class Task(TypedDict, total=False):
+    id: str
+    workflow_id: str
+    task_status: str
+    created_at: str
+    started_at: str
+    completed_at: str
+    task_error: str
+    agent_id: str
+
+
+class TaskResult(TypedDict, total=False):
+    id: str
+    task_status: str
+    task_output: dict[str, Any]
+    download_url: str
+    download_urls: dict[str, Any]
+    expires_at: str
+    task_error: str
+    completed_at: str
+
+
+class Cancelled(TypedDict, total=False):
+    is_success: bool
+
+
+class Agent(TypedDict, total=False):
+    agent_id: str
+    agent_status: str
+    agent_labels: list[Any]
+    running_count: int
+    current_task_id: str
+
+
+class ContainerService(TypedDict, total=False):
+    id: str
+    service_slug: str
+    display_name: str
+    service_type: str
+    service_status: str
+    exposed_port: int
+    usage_prompt: str
+    openapi_url: str
+
+
+class ContainerAnswer(TypedDict, total=False):
+    status_code: int
+    headers: dict[str, Any]
+    body_base64: str
+
+
+class PresignedUpload(TypedDict, total=False):
+    file_key: str
+    upload_url: str
+    upload_headers: dict[str, Any]

@@ -1,0 +1,55 @@
+"""Which failed requests are sent again, after how long, and when to give up: the one retry policy.
+
+Only what cannot do harm is repeated. A GET, and cancel (documented as idempotent), after any trouble that may pass; a
+run, an invoke or a presign only when the request provably never left, because a second run is a second bill.
+"""
+
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import anyio
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
+
+from cyberun_mcp.errors import ApiError, UnexpectedAnswer, Unreachable
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+PASSING_STATUSES = frozenset({429, 500, 502, 503, 504})
+FIRST_WAIT = 0.25  # seconds; doubled each time, so that four attempts fit into two seconds of trouble
+LONGEST_WAIT = 8.0  # seconds between two attempts, unless the platform asks for more
+
+
+async def with_retries(send: Callable[[], Awaitable[Result]], *, repeatable: bool, deadline: float) -> Result:
+    """What `send` returns, repeated while that is harmless, worthwhile and before `deadline` (anyio's clock)."""
+
+    def may_pass(error: BaseException) -> bool:
+        if isinstance(error, Unreachable):
+            return repeatable or not error.sent
+        return repeatable and isinstance(error, ApiError | UnexpectedAnswer) and error.status in PASSING_STATUSES
+
+    def wait(state: RetryCallState) -> float:
+        asked = getattr(state.outcome.exception(), "retry_after", None) if state.outcome else None
+        ceiling = min(LONGEST_WAIT, FIRST_WAIT * 2**state.attempt_number)
+        # Full jitter spreads the clients of a platform that has just come back.
+        return (asked or 0.0) + random.uniform(0, ceiling)  # noqa: S311 - jitter, not a secret
+
+    def too_late(state: RetryCallState) -> bool:
+        return anyio.current_time() + state.upcoming_sleep >= deadline
+
+    def tell(state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        logger.warning("attempt %d failed (%s); again in %.1f s", state.attempt_number, error, state.upcoming_sleep)
+
+    retrying = AsyncRetrying(
+        retry=retry_if_exception(may_pass),
+        wait=wait,
+        stop=too_late,
+        sleep=anyio.sleep,
+        before_sleep=tell,
+        reraise=True,
+    )
+    return await retrying(send)

@@ -1,0 +1,217 @@
+"""The `cyberun-mcp` command. Heavy imports happen inside the command that needs them, so that --help is quick."""
+
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+from click.core import ParameterSource
+
+from cyberun_mcp import __version__
+from cyberun_mcp.settings import Settings, options, settings_from
+
+EMULATOR_PORT = 8787
+HTTP_PORT = 8000
+
+emulator_option = click.option(
+    "--emulator",
+    is_flag=True,
+    help="Use an embedded platform instead of Cyberun Cloud: no account, no GPU, real files.",
+)
+
+
+@click.group(invoke_without_command=True)
+@options
+@emulator_option
+@click.version_option(__version__, prog_name="cyberun-mcp")
+@click.pass_context
+def cli(context: click.Context, /, emulator: bool, **given: Any) -> None:
+    """Give an AI client the fifteen Cyberun Cloud tools.
+
+    Without a command this is the MCP server on stdio, which AI clients start themselves:
+
+    \b
+      CYBERUN_API_KEY=sk-… cyberun-mcp        the server on stdio, for Cyberun Cloud
+      cyberun-mcp --emulator                  the same on an embedded platform, to try it out
+      cyberun-mcp http --port 8000            a shared endpoint; every caller brings their own key
+      cyberun-mcp demo                        see all fifteen tools at work, in half a minute
+    """
+    if context.invoked_subcommand is not None:
+        _refuse_misplaced_options(context)
+        return
+    settings = _settings(given)
+    _end_process(_run(lambda: _serve_stdio(settings, emulator)))
+
+
+@cli.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=HTTP_PORT, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
+@click.option("--allowed-host", multiple=True, help="Host name clients may use besides loopback's; repeatable.")
+@options
+@emulator_option
+def http(host: str, port: int, allowed_host: tuple[str, ...], emulator: bool, **given: Any) -> None:
+    """Serve the tools at http://HOST:PORT/mcp (Streamable HTTP, stateless).
+
+    Every request brings its own key, as `Authorization: Bearer sk-…`; this server holds none.
+    """
+    settings = _settings(given)
+    _end_process(_run(lambda: _serve_http(settings, host, port, allowed_host, emulator)))
+
+
+@cli.command("emulator")
+@click.option("--port", default=EMULATOR_PORT, show_default=True, type=click.IntRange(0, 65535), help="0: a free one.")
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder that keeps keys, tasks and files. Default: a temporary one, removed at the end.",
+)
+def emulator_command(port: int, data: Path | None) -> None:
+    """Serve an embedded Cyberun platform on loopback, and print its URL and keys.
+
+    It keeps the REST contract, enforces its presigned URLs and really runs its small workflows, on the CPU.
+    """
+    _end_process(_run(lambda: _serve_emulator(port, data)))
+
+
+@cli.command()
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("cyberun-output"),
+    show_default=True,
+    help="Folder for the files the workflows produce.",
+)
+@click.option("--picture", type=click.Path(dir_okay=False, path_type=Path), help="Also save the screen as an SVG file.")
+def demo(output: Path, picture: Path | None) -> None:
+    """Walk through all fifteen tools on the embedded platform, as a user's assistant would."""
+    _need_emulator()
+    from cyberun_mcp.demo import run_demo
+
+    _end_process(_run(lambda: run_demo(output, picture)))
+
+
+def main() -> NoReturn:
+    """The console script."""
+    try:
+        cli(prog_name="cyberun-mcp")
+    except KeyboardInterrupt:  # while still importing
+        _end_process(130)
+    raise AssertionError("click ends the process")
+
+
+def _settings(given: dict[str, Any]) -> Settings:
+    from cyberun_mcp.logs import log_to_stderr
+
+    settings = settings_from(given)
+    log_to_stderr(settings.log_level)
+    return settings
+
+
+async def _serve_stdio(settings: Settings, emulator: bool) -> int:
+    from cyberun_mcp.api.credentials import credential_from
+    from cyberun_mcp.errors import ConfigurationError, MissingKey
+    from cyberun_mcp.server import build_server
+    from cyberun_mcp.transports.stdio import serve_stdio
+
+    async with _platform(settings, emulator) as chosen:
+        try:
+            credential_from(chosen.api_key, chosen.team_id)
+        except MissingKey as error:
+            _say(f"Starting without a key; every tool will say so. {error}")
+        except ConfigurationError as error:
+            raise click.ClickException(str(error)) from error
+        server = build_server(chosen, lambda _: credential_from(chosen.api_key, chosen.team_id))
+        return await serve_stdio(server)
+
+
+async def _serve_http(settings: Settings, host: str, port: int, allowed_hosts: tuple[str, ...], emulator: bool) -> int:
+    from cyberun_mcp.transports.http import PATH, build_app, listen, serve_http
+
+    try:
+        listener = listen(host, port)
+    except OSError as error:
+        raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror}") from error
+    async with _platform(settings, emulator) as chosen:
+        if emulator:
+            _say(f"Callers of this endpoint use the embedded platform's key: {chosen.api_key}")
+        shown = f"[{host}]" if ":" in host else host
+        _say(f"MCP endpoint: http://{shown}:{listener.getsockname()[1]}{PATH} (platform: {chosen.base_url})")
+        await serve_http(build_app(chosen, host, allowed_hosts), listener)
+    return 0
+
+
+async def _serve_emulator(port: int, data: Path | None) -> int:
+    import signal
+
+    import anyio
+
+    _need_emulator()
+    from cyberun_mcp.emulator import emulator
+
+    try:
+        async with emulator(port=port, data=data) as platform:
+            click.echo(f"CYBERUN_BASE_URL={platform.base_url}\nCYBERUN_API_KEY={platform.api_key}")
+            _say("The embedded platform is running; Ctrl-C ends it.")
+            if sys.platform == "win32":
+                await anyio.sleep_forever()
+            with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+                async for _ in signals:
+                    break
+    except OSError as error:
+        raise click.ClickException(f"cannot listen on 127.0.0.1:{port}: {error.strerror}") from error
+    return 0
+
+
+@asynccontextmanager
+async def _platform(settings: Settings, emulated: bool) -> AsyncIterator[Settings]:
+    """The settings to serve with: as given, or pointing at an emulator that runs meanwhile."""
+    if not emulated:
+        yield settings
+        return
+    _need_emulator()
+    from cyberun_mcp.emulator import emulator
+
+    async with emulator() as platform:
+        _say(f"Embedded platform at {platform.base_url}")
+        yield replace(settings, base_url=platform.base_url, api_key=platform.api_key, team_id=None)
+
+
+def _run(program: Callable[[], Awaitable[int]]) -> int:
+    import anyio
+
+    try:
+        return anyio.run(program)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _end_process(status: int) -> NoReturn:
+    """Leave at once: a thread may still be waiting for stdin, and nothing could wake it (python-sdk issue 3551)."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def _need_emulator() -> None:
+    try:
+        import PIL  # noqa: F401
+        import rich  # noqa: F401
+    except ImportError:
+        raise click.ClickException(
+            "the embedded platform needs an extra: pip install 'cyberun-mcp[emulator]'"
+        ) from None
+
+
+def _refuse_misplaced_options(context: click.Context) -> None:
+    for name in context.params:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            flag = "--" + name.replace("_", "-")
+            raise click.UsageError(f"put {flag} after the command: cyberun-mcp {context.invoked_subcommand} {flag} …")

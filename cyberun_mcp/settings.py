@@ -1,0 +1,115 @@
+"""Environment and flags → one frozen `Settings`. Every number has a name, a unit and a reason.
+
+A field is at once the setting, its environment variable (`CYBERUN_` + name), its flag, its `--help` text and its row in
+the README; `options` turns the fields into command-line options.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import click
+
+DEFAULT_BASE_URL = "https://core.cyberun.cloud/api/v1"
+ENV_PREFIX = "CYBERUN_"
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def base_url(value: str) -> str:
+    """An absolute http(s) URL, without its trailing slash. Plain http may only go to loopback: a key travels on it."""
+    try:
+        url = urlsplit(value.strip())
+        host = url.hostname
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} is not a URL: {error}") from error
+    if url.scheme not in ("http", "https") or not host or url.query or url.fragment or url.username:
+        raise click.BadParameter(f"expected a URL such as {DEFAULT_BASE_URL}, without query or credentials")
+    if url.scheme == "http" and host not in ("127.0.0.1", "::1", "localhost"):
+        raise click.BadParameter("plain http would send your key in clear; use https (http is for loopback only)")
+    return url.geturl().rstrip("/")
+
+
+def _setting(default: Any, help_text: str, kind: Any) -> Any:
+    return field(default=default, metadata={"help": help_text, "kind": kind})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What one server process was told. Times are in seconds."""
+
+    # A process's arguments are visible to every user of the machine, so the key is no flag, and no repr shows it.
+    api_key: str | None = field(default=None, repr=False)
+    base_url: str = _setting(DEFAULT_BASE_URL, "The Cyberun REST API.", base_url)
+    team_id: str | None = _setting(None, "The team a JWT acts for; sk- and dk- keys carry theirs.", click.STRING)
+    request_timeout: float = _setting(
+        30.0, "Seconds to wait for one answer of the platform.", click.FloatRange(0.1, 600)
+    )
+    connect_timeout: float = _setting(
+        5.0, "Seconds to wait for a connection, and for a free place in the pool.", click.FloatRange(0.1, 60)
+    )
+    call_timeout: float = _setting(
+        50.0, "Seconds one tool call may take, retries included; many clients give up at 60.", click.FloatRange(1, 3600)
+    )
+    events_idle: float = _setting(
+        15.0,
+        "Seconds without a byte of events after which the task is asked for its state.",
+        click.FloatRange(0.1, 600),
+    )
+    poll_interval: float = _setting(
+        3.0, "Seconds between two questions where the event stream is blocked.", click.FloatRange(0.05, 60)
+    )
+    body: str = _setting(
+        "both",
+        "What call_container_service returns of a short text body: base64 and text, or text alone.",
+        click.Choice(("both", "text")),
+    )
+    log_level: str = _setting("info", "How much to say on stderr.", click.Choice(LOG_LEVELS, case_sensitive=False))
+
+
+def env_name(name: str) -> str:
+    """The environment variable of a setting: `base_url` → `CYBERUN_BASE_URL`."""
+    return ENV_PREFIX + name.upper()
+
+
+def flag_name(name: str) -> str:
+    """The flag of a setting: `base_url` → `--base-url`."""
+    return "--" + name.replace("_", "-")
+
+
+def flagged_fields() -> list[Field[Any]]:
+    """The fields that have a flag, in the order the help shows them: all but the key."""
+    return [each for each in fields(Settings) if each.metadata]
+
+
+def options(command: Command) -> Command:
+    """Give a click command one option for every setting, each with its environment variable, and the key's file."""
+    for each in reversed(flagged_fields()):
+        command = click.option(
+            flag_name(each.name),
+            type=each.metadata["kind"],
+            envvar=env_name(each.name),
+            default=each.default,
+            show_default=each.default is not None,
+            show_envvar=True,
+            help=each.metadata["help"],
+        )(command)
+    return click.option(
+        "--api-key-file",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        envvar="CYBERUN_API_KEY_FILE",
+        show_envvar=True,
+        help="File holding your key; or put the key itself (sk-…, dk-…, or a JWT) into CYBERUN_API_KEY.",
+    )(command)
+
+
+def settings_from(given: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Settings:
+    """One `Settings` from parsed options; the key comes from its file, else from `CYBERUN_API_KEY`."""
+    values = dict(given)
+    key_file: Path | None = values.pop("api_key_file")
+    key = key_file.read_text(encoding="utf-8") if key_file else environ.get(env_name("api_key"), "")
+    return Settings(api_key=key.strip() or None, **values)

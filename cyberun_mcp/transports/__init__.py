@@ -1,0 +1,1 @@
+"""How the server meets its clients: stdio, and Streamable HTTP."""
