@@ -1,6 +1,7 @@
 """The application: routes, authentication and errors put together."""
 
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -54,7 +55,7 @@ def build_app(platform: Platform) -> Starlette:
             Mount("/api/v1", routes=api),
             Route(BUCKET_PATH + "{key:path}", bucket.answer, methods=["GET", "HEAD", "PUT"]),
         ],
-        exception_handlers={ApiError: _refuse, HTTPException: _refuse_by_routing, 500: _fail},
+        exception_handlers={HTTPException: _refuse, 500: _fail},
     )
     # A path with a slash too many is another path, as on the platform; not a redirect.
     app.router.redirect_slashes = False
@@ -62,15 +63,12 @@ def build_app(platform: Platform) -> Starlette:
 
 
 async def _refuse(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, ApiError)
-    return error_response(error.status, error.message)
-
-
-async def _refuse_by_routing(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    message = {404: "resource not found", 405: "method not allowed"}.get(error.status_code, error.detail)
-    response = error_response(error.status_code, message)
-    response.headers.update(error.headers or {})
+    """Refusals of ours, and of the routing (404 and 405, which brings an Allow header)."""
+    refusal = cast(HTTPException, error)
+    by_routing = {404: "resource not found", 405: "method not allowed"}
+    message = refusal.detail if isinstance(refusal, ApiError) else by_routing.get(refusal.status_code, refusal.detail)
+    response = error_response(refusal.status_code, message)
+    response.headers.update(refusal.headers or {})
     return response
 
 

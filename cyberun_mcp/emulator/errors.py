@@ -1,15 +1,14 @@
 """How an endpoint refuses a request."""
 
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 
-class ApiError(Exception):
+class ApiError(HTTPException):
     """A refusal with its HTTP status; the body has the platform's one documented member, `error_message`."""
 
     def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
+        super().__init__(status, message)
 
 
 def not_found() -> ApiError:

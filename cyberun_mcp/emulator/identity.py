@@ -10,7 +10,7 @@ _ALPHABET = string.ascii_letters + string.digits
 
 
 def new_id() -> str:
-    """A UUID of version 7 (RFC 9562): 48 bits of milliseconds, then random bits. The standard library has it from 3.14 on."""
+    """A UUID of version 7 (RFC 9562): 48 bits of milliseconds, then chance. Python 3.14 brings its own."""
     milliseconds = time.time_ns() // 1_000_000
     value = milliseconds << 80 | 0x7 << 76 | secrets.randbits(12) << 64 | 0b10 << 62 | secrets.randbits(62)
     return str(UUID(int=value))

@@ -55,7 +55,7 @@ def _folder(data: Path | None) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="cyberun-emulator-") as temporary:
             yield Path(temporary)
     else:
-        # Closed to others if we make it; a directory of the user's own keeps its mode, and the file with the keys has 0600.
+        # A directory of the user's own keeps its mode; the file with the keys is closed to others by itself.
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         yield data
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from cyberun_mcp.emulator.containers.services import BROKEN, ECHO, STOPPED, TINY_LLM, UNHEALTHY, Service
 from cyberun_mcp.emulator.scheduling.agents import Agent
 from cyberun_mcp.emulator.state.teams import Named, Teams
-from cyberun_mcp.emulator.workflows import catalogue
+from cyberun_mcp.emulator.workflows.catalogue import ALL, ALWAYS_FAILS, TEXT_TO_IMAGE
 from cyberun_mcp.emulator.workflows.definition import Workflow
 
 _AGENT_LABELS = ("cpu", "emulator", "comfyui", "nerfstudio")
@@ -48,7 +48,7 @@ def main_team(teams: Teams) -> Team:
     return _team(
         teams,
         "main",
-        workflows=catalogue.ALL,
+        workflows=ALL,
         services=(ECHO, TINY_LLM, STOPPED, BROKEN, UNHEALTHY),
         agents=(
             Agent("emulator-cpu-01", _AGENT_LABELS),
@@ -63,7 +63,7 @@ def other_team(teams: Teams) -> Team:
     return _team(
         teams,
         "other",
-        workflows=(catalogue.TEXT_TO_IMAGE, catalogue.ALWAYS_FAILS),
+        workflows=(TEXT_TO_IMAGE, ALWAYS_FAILS),
         services=(ECHO,),
         agents=(Agent("other-cpu-01", _AGENT_LABELS),),
     )

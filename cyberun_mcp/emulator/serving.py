@@ -1,11 +1,11 @@
 """HTTP servers in the event loop that is already running."""
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-import asyncio
 import anyio
 import uvicorn
 from starlette.types import ASGIApp
@@ -76,11 +76,12 @@ class _Server(uvicorn.Server):
             server.close()
         for connection in list(self.server_state.connections):
             connection.shutdown()
-        with anyio.move_on_after(_GRACE_SECONDS):
-            while self.server_state.connections or self.server_state.tasks:
-                await asyncio.sleep(0.005)
-        for task in self.server_state.tasks:
-            task.cancel()
+        answering = set(self.server_state.tasks)
+        if answering:
+            _, late = await asyncio.wait(answering, timeout=_GRACE_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*answering, return_exceptions=True)
+        await asyncio.sleep(0)  # connections that are done close now
         for connection in list(self.server_state.connections):
             connection.transport.abort()
-        await asyncio.gather(*self.server_state.tasks, return_exceptions=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import httpx2
 
-from cyberun_mcp.emulator.containers.services import Service
+from cyberun_mcp.emulator.containers.services import Serve, Service
 from cyberun_mcp.emulator.seed import Team
 from cyberun_mcp.emulator.serving import bound_socket, origin_of
 
@@ -40,15 +40,14 @@ async def running_instances(teams: Mapping[str, Team]) -> AsyncIterator[dict[str
     """Run one instance of each service that is not stopped; they are found by the service's id."""
     async with AsyncExitStack() as stack:
         yield {
-            named.id: await _start(service, stack)
+            named.id: await _start(service, service.serve, stack)
             for team in teams.values()
             for named, service in team.services
             if service.serve
         }
 
 
-async def _start(service: Service, stack: AsyncExitStack) -> Instance:
-    assert service.serve
+async def _start(service: Service, serve: Serve, stack: AsyncExitStack) -> Instance:
     listening = stack.enter_context(bound_socket("127.0.0.1", 0))
-    await stack.enter_async_context(service.serve(listening))
+    await stack.enter_async_context(serve(listening))
     return Instance(origin_of(listening), service.health_path)

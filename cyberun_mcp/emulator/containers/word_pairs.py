@@ -1,5 +1,6 @@
 """How the tiny chat service finds its replies: rules first, then a table of which word follows which."""
 
+import itertools
 import random
 import re
 from collections import defaultdict
@@ -24,6 +25,9 @@ _OPERATIONS: dict[str, Callable[[float, float], float]] = {
     "/": lambda left, right: left / right,
 }
 _SUM = re.compile(r"(-?\d+(?:\.\d+)?)\s*([-+*/])\s*(-?\d+(?:\.\d+)?)")
+_SELF_DESCRIPTION = (
+    "I am the tiny chat service of the cyberun-mcp emulator: rules and a table of word pairs, no neural network."
+)
 _GREETING = re.compile(r"\b(hello|hi|hey|good (morning|evening|day))\b", re.IGNORECASE)
 _IDENTITY = re.compile(r"\b(who|what) are you\b|\bare you (an? )?(ai|llm|gpt|model)\b", re.IGNORECASE)
 _REPEAT = re.compile(r"^(?:repeat|say)(?: after me)?:?\s+(.+)$", re.IGNORECASE | re.DOTALL)
@@ -36,7 +40,7 @@ def reply_to(prompt: str) -> str:
     if calculation := _SUM.search(prompt):
         return _calculated(*calculation.groups())
     if _IDENTITY.search(prompt):
-        return "I am the tiny chat service of the cyberun-mcp emulator: rules and a table of word pairs, no neural network."
+        return _SELF_DESCRIPTION
     if _GREETING.search(prompt):
         return "Hello! I am a rule-based stand-in for a language model. Ask me for a sum, or to repeat something."
     return _chained(prompt)
@@ -53,7 +57,7 @@ def _calculated(left: str, sign: str, right: str) -> str:
 def _pairs() -> dict[str, list[str]]:
     following: dict[str, list[str]] = defaultdict(list)
     words = _SOURCE.split()
-    for word, after in zip(words, words[1:], strict=False):
+    for word, after in itertools.pairwise(words):
         following[word.lower().rstrip(".")].append(after)
     return following
 

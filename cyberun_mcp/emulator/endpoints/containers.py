@@ -77,7 +77,7 @@ async def invoke(call: Call) -> Response:
     return JSONResponse(
         {
             "status_code": upstream.status_code,
-            "headers": dict(relayed(httpx2.Headers(upstream.headers).items())),
+            "headers": dict(relayed(list(upstream.headers.items()))),
             "body_base64": base64.b64encode(answer).decode(),
         }
     )

@@ -56,7 +56,9 @@ def _keep(task: Task, rendered: Rendered, folder: Path, storage: Storage) -> End
     for output in rendered.outputs:
         storage.adopt(folder / output.name, keys[output.id])
     if task.dispatch_target == "cloud":
-        told = {output.id: _facts(output, keys[output.id], sizes[output.id]) for output in rendered.outputs}
+        told: dict[str, Any] = {
+            output.id: _facts(output, keys[output.id], sizes[output.id]) for output in rendered.outputs
+        }
     else:
         told = {"storage_key": keys[rendered.outputs[0].id], **rendered.summary}
     return Ending("completed", task_output=told, outputs=keys)

@@ -41,7 +41,7 @@ def _watercolour(picture: Image.Image, motif: Motif, job: Job) -> Image.Image:
 def _ink(picture: Image.Image) -> Image.Image:
     """Washes of three greys and a line where they meet."""
     grey = picture.convert("L").filter(ImageFilter.GaussianBlur(1.5))
-    wash = ImageOps.autocontrast(grey).point([255 - (255 - level) // 64 * 44 for level in range(256)])
+    wash = ImageOps.autocontrast(grey).point([255 - (255 - level) // 52 * 56 for level in range(256)])
     line = levels(grey.filter(ImageFilter.FIND_EDGES), 6, 22)
     wash.paste(20, (0, 0), line)
     return ImageOps.colorize(wash, (24, 22, 34), (250, 244, 230))

@@ -7,7 +7,8 @@ from PIL import Image, ImageDraw, ImageOps
 
 from cyberun_mcp.emulator.workflows.job import Job
 from cyberun_mcp.emulator.workflows.noise import clouds, grain, levels, ramp, spot
-from cyberun_mcp.emulator.workflows.palette import Colour, Motif
+from cyberun_mcp.emulator.workflows.outlines import broken_line, build, flock, plant
+from cyberun_mcp.emulator.workflows.palette import Motif, mixed
 
 _BICUBIC = Image.Resampling.BICUBIC
 
@@ -60,7 +61,7 @@ class Landscape:
         # The clouds drift on from exposure to exposure: a window on a field twice as large.
         left, top = chance.uniform(0, width * 0.06), chance.uniform(0, height * 0.02)
         veil = self._cloud_field.resize(self._size, _BICUBIC, box=(left, top, left + width * 1.6, top + height * 1.9))
-        sky.paste(_mixed(self._palette.light, self._palette.horizon, 0.4), (0, 0), levels(veil, 128, 200, 0.7))
+        sky.paste(mixed(self._palette.light, self._palette.horizon, 0.4), (0, 0), levels(veil, 128, 200, 0.7))
         return sky
 
     def _disc(self, sky: Image.Image) -> None:
@@ -71,7 +72,7 @@ class Landscape:
         mask = Image.new("L", (side * 4, side * 4), 0)
         ImageDraw.Draw(mask).ellipse((0, 0, side * 4 - 1, side * 4 - 1), fill=255)
         if "moon" in self._motif.things:
-            ImageDraw.Draw(mask).ellipse((side * 1.3, -side * 0.4, side * 5, side * 3.4), fill=30)
+            ImageDraw.Draw(mask).ellipse((side * 1.3, -side * 0.4, side * 5, side * 3.4), fill=0)
         sky.paste(self._palette.light, (round(x - radius), round(y - radius)), mask.resize((side, side), _BICUBIC))
 
     def _star_field(self) -> Image.Image:
@@ -89,25 +90,33 @@ class Landscape:
         """The mask of one range of hills, or of houses: everything below its line, at twice the size."""
         width, height = self._size
         chance = self._motif.chance(f"ridge {depth}")
-        smooth = "dunes" in self._motif.things
+        relief, roughness = self._relief()
         base = self._horizon + (depth - 1.2) * height * 0.09
-        line = _broken_line(chance, width * 2, height * (0.13 if not smooth else 0.05), 0.52 if not smooth else 0.3)
+        line = broken_line(chance, width * 2, height * relief, roughness)
         points = [(x, (base + offset) * 2) for x, offset in line]
         mask = Image.new("L", (width * 2, height * 2), 0)
         draw = ImageDraw.Draw(mask)
         draw.polygon([*points, (width * 2, height * 2), (0, height * 2)], fill=255)
         if "trees" in self._motif.things and depth >= 2:
-            _plant(draw, chance, points, height * 0.03 * depth)
+            plant(draw, chance, points, height * 0.03 * depth)
         if "city" in self._motif.things and depth in (1, 2):
-            _build(draw, chance, width * 2, base * 2, height * 0.5 / depth)
+            build(draw, chance, width * 2, base * 2, height * 0.5 / depth)
         return mask.resize(self._size, _BICUBIC)
+
+    def _relief(self) -> tuple[float, float]:
+        """How high the hills are, as a part of the picture, and how jagged."""
+        if "mountains" in self._motif.things:
+            return 0.18, 0.54
+        if "dunes" in self._motif.things:
+            return 0.05, 0.3
+        return (0.045, 0.5) if "water" in self._motif.things else (0.13, 0.52)
 
     def _lay(self, picture: Image.Image, mask: Image.Image, nearness: float, chance: random.Random) -> None:
         """Paint one range: darker the nearer, hazier towards its foot, with a grain that changes with each exposure."""
-        colour = _mixed(self._palette.far, self._palette.near, nearness)
-        haze = _mixed(colour, self._palette.horizon, 0.45 * (1 - nearness) + 0.08)
+        colour = mixed(self._palette.far, self._palette.near, nearness)
+        haze = mixed(colour, self._palette.horizon, 0.45 * (1 - nearness) + 0.08)
         texture = clouds(chance, self._size, octaves=6)
-        body = ImageOps.colorize(texture, _mixed(colour, (0, 0, 0), 0.25), haze)
+        body = ImageOps.colorize(texture, mixed(colour, (0, 0, 0), 0.25), haze)
         offset = (chance.uniform(-0.7, 0.7), chance.uniform(-0.7, 0.7))
         moved = mask.transform(
             self._size, Image.Transform.AFFINE, (1, 0, offset[0], 0, 1, offset[1]), Image.Resampling.BILINEAR
@@ -128,12 +137,12 @@ class Landscape:
             shift = round(chance.gauss(0, 1 + y / depth * width * 0.012))
             water.paste(mirrored.crop((0, y, width, min(depth, y + stripe))), (shift, y))
             y += stripe
-        tint = Image.new("RGB", (width, depth), _mixed(self._palette.near, self._palette.zenith, 0.5))
+        tint = Image.new("RGB", (width, depth), mixed(self._palette.near, self._palette.zenith, 0.5))
         water = Image.blend(water, tint, 0.28)
-        glints = levels(grain(chance, max(2, width // 14), max(2, depth // 2)), 225, 255, 0.5).resize(
+        glints = levels(grain(chance, max(2, width // 18), max(2, depth // 3)), 190, 255, 0.8).resize(
             (width, depth), _BICUBIC
         )
-        lane = spot((width, depth), (self._light[0], 0), width * 0.35, 1.0)
+        lane = spot((width, depth), (self._light[0], 0), width * 0.4, 1.0)
         water.paste(self._palette.light, (0, 0), Image.composite(glints, Image.new("L", (width, depth), 0), lane))
         picture.paste(water, (0, shore))
 
@@ -149,58 +158,4 @@ class Landscape:
                 x, y, length = chance.uniform(0, width), chance.uniform(0, height), chance.uniform(8, 26)
                 draw.line((x, y, x - length * 0.2, y + length), fill=(196, 206, 214))
         if "birds" in self._motif.things:
-            _flock(draw, self._motif.chance("birds"), self._size, self._horizon, self._palette.near)
-
-
-def _mixed(first: Colour, second: Colour, share: float) -> Colour:
-    """`share` of the second colour in the first."""
-    red, green, blue = (round(one + (other - one) * share) for one, other in zip(first, second, strict=True))
-    return red, green, blue
-
-
-def _broken_line(chance: random.Random, width: int, height: float, roughness: float) -> list[tuple[float, float]]:
-    """A mountain's outline by halving: each middle is moved by chance, half as far each time, roughly."""
-    heights = [chance.uniform(-height, height) for _ in range(5)]
-    reach = height
-    while len(heights) < 257:
-        reach *= roughness
-        middles = [
-            (left + right) / 2 + chance.uniform(-reach, reach)
-            for left, right in zip(heights, heights[1:], strict=False)
-        ]
-        heights = [value for pair in zip(heights, middles, strict=False) for value in pair] + heights[-1:]
-    return [(width * index / (len(heights) - 1), value) for index, value in enumerate(heights)]
-
-
-def _plant(draw: ImageDraw.ImageDraw, chance: random.Random, ground: list[tuple[float, float]], height: float) -> None:
-    for x, y in ground[:: 2 if height < 40 else 3]:
-        tall = height * chance.uniform(0.7, 1.9) * 2
-        wide = tall * 0.2
-        for tier in range(3):
-            top, foot = y - tall * (1 - tier * 0.22), y - tall * (0.45 - tier * 0.25)
-            half = wide * (0.5 + tier * 0.3)
-            draw.polygon([(x, top), (x - half, foot + 2), (x + half, foot + 2)], fill=255)
-
-
-def _build(draw: ImageDraw.ImageDraw, chance: random.Random, width: float, ground: float, height: float) -> None:
-    x = 0.0
-    while x < width:
-        wide = chance.uniform(0.02, 0.06) * width
-        tall = height * chance.uniform(0.2, 1) ** 1.6
-        draw.rectangle((x, ground - tall, x + wide * 0.92, ground + height), fill=255)
-        for row in range(int(tall / 14)):
-            for column in range(int(wide / 14)):
-                if chance.random() < 0.25:
-                    left, top = x + 5 + column * 14, ground - tall + 6 + row * 14
-                    draw.rectangle((left, top, left + 5, top + 6), fill=90)
-        x += wide
-
-
-def _flock(
-    draw: ImageDraw.ImageDraw, chance: random.Random, size: tuple[int, int], horizon: int, colour: Colour
-) -> None:
-    centre = (size[0] * chance.uniform(0.3, 0.7), horizon * chance.uniform(0.25, 0.6))
-    for _ in range(9):
-        x, y = chance.gauss(centre[0], size[0] * 0.1), chance.gauss(centre[1], horizon * 0.1)
-        span = size[0] * chance.uniform(0.008, 0.018)
-        draw.line([(x - span, y - span * 0.4), (x, y), (x + span, y - span * 0.4)], fill=colour, width=2)
+            flock(draw, self._motif.chance("birds"), self._size, self._horizon, self._palette.near)

@@ -9,18 +9,17 @@ _BICUBIC = Image.Resampling.BICUBIC
 
 
 def grain(chance: random.Random, width: int, height: int) -> Image.Image:
-    """Grey pixels by chance. Not `Image.effect_noise`: that takes its chance from the C library and cannot be seeded."""
+    """Grey pixels by chance. Not `Image.effect_noise`: that one cannot be seeded."""
     return Image.frombytes("L", (width, height), chance.randbytes(width * height))
 
 
 def clouds(chance: random.Random, size: tuple[int, int], *, stretch: int = 1, octaves: int = 5) -> Image.Image:
     """Smooth noise: grain at doubling resolutions, each half as strong as the one before."""
-    total: Image.Image | None = None
+    total = Image.new("L", size, 128)
     for octave in range(octaves):
         cells = 3 * 2**octave
         layer = grain(chance, cells, cells * stretch).resize(size, _BICUBIC)
-        total = layer if total is None else Image.blend(total, layer, 0.5 ** (octave * 0.7 + 0.6))
-    assert total
+        total = Image.blend(total, layer, 0.5 ** (octave * 0.7 + 0.6) if octave else 1)
     return total
 
 

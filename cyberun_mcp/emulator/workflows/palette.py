@@ -20,6 +20,12 @@ class Palette:
     near: Colour
 
 
+def mixed(first: Colour, second: Colour, share: float) -> Colour:
+    """`share` of the second colour in the first."""
+    red, green, blue = (round(one + (other - one) * share) for one, other in zip(first, second, strict=True))
+    return red, green, blue
+
+
 # The first word of a prompt that stands here decides the hour of the day.
 _HOURS: dict[tuple[str, ...], Palette] = {
     ("sunset", "dusk", "evening", "golden"): Palette(
@@ -59,16 +65,17 @@ _HOURS: dict[tuple[str, ...], Palette] = {
         (48, 120, 204), (196, 228, 246), (255, 250, 224), (112, 152, 180), (30, 70, 70)
     ),
 }
-_THINGS: dict[str, frozenset[str]] = {
-    "water": frozenset("ocean sea lake river water beach island coast bay harbor harbour pond boat ship".split()),
-    "trees": frozenset("forest jungle woods tree trees pine pines meadow park autumn".split()),
-    "city": frozenset("city town skyline street cyberpunk metropolis building buildings tower towers tokyo".split()),
-    "stars": frozenset("night midnight stars starry space galaxy nebula cosmos cosmic planet moon moonlit".split()),
-    "dunes": frozenset("desert dune dunes sand hill hills meadow field fields beach".split()),
-    "birds": frozenset("bird birds gull gulls seagull eagle crow crows flock".split()),
-    "snowfall": frozenset("snow snowy winter blizzard".split()),
-    "rain": frozenset("rain rainy storm stormy thunder".split()),
-    "moon": frozenset("night midnight moon moonlit".split()),
+_THINGS: dict[str, str] = {
+    "water": "ocean sea lake river water beach island coast bay harbor harbour pond boat ship",
+    "mountains": "mountain mountains peak peaks alps cliff cliffs fjord volcano",
+    "trees": "forest jungle woods tree trees pine pines meadow park autumn",
+    "city": "city town skyline street cyberpunk metropolis building buildings tower towers tokyo",
+    "stars": "night midnight stars starry space galaxy nebula cosmos cosmic planet moon moonlit",
+    "dunes": "desert dune dunes sand hill hills meadow field fields",
+    "birds": "bird birds gull gulls seagull eagle crow crows flock",
+    "snowfall": "snow snowy winter blizzard",
+    "rain": "rain rainy storm stormy thunder",
+    "moon": "night midnight moon moonlit",
 }
 
 
@@ -89,7 +96,7 @@ class Motif:
 def motif_of(prompt: str, seed: int) -> Motif:
     """Read a prompt."""
     words = re.findall(r"\w+", prompt.lower())
-    things = frozenset(thing for thing, names in _THINGS.items() if names.intersection(words))
+    things = frozenset(thing for thing, names in _THINGS.items() if set(names.split()).intersection(words))
     key = hashlib.sha256(f"{seed}\n{prompt}".encode()).hexdigest()
     palette = next((palette for word in words for names, palette in _HOURS.items() if word in names), None)
     return Motif(palette or _palette_by_hash(prompt), things or _things_by_hash(key), key)

@@ -1,6 +1,6 @@
 """`text-to-image`: a picture drawn from the words of a prompt."""
 
-from PIL import ImageOps
+from PIL import Image, ImageOps
 
 from cyberun_mcp.emulator.workflows.finishing import captioned, save_png, styled, vignetted
 from cyberun_mcp.emulator.workflows.job import Job, Output, Progress, Rendered
@@ -29,12 +29,14 @@ def render_version_1(job: Job) -> Rendered:
 
 def _render(job: Job, size: tuple[int, int], steps: int, style: str, *, in_grey: bool = False) -> Rendered:
     motif = motif_of(job.text("prompt"), job.whole("seed"))
-    landscape = Landscape(motif, size, job)
+    # Drawn larger and then reduced, for finer edges.
+    landscape = Landscape(motif, (size[0] * 3 // 2, size[1] * 3 // 2), job)
     exposure = LongExposure()
     for step in range(1, steps + 1):
         exposure.add(landscape.expose(step))
         job.finished(Progress(step, steps, node=_SAMPLER_NODE))
-    picture = vignetted(styled(exposure.developed(), style, motif, job), motif)
+    developed = exposure.developed().resize(size, Image.Resampling.LANCZOS)
+    picture = vignetted(styled(developed, style, motif, job), motif)
     if in_grey:
         picture = ImageOps.grayscale(picture).convert("RGB")
     save_png(captioned(picture, job.text("prompt")), job.folder / _NAME, job)

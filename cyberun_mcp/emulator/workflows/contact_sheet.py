@@ -1,0 +1,51 @@
+"""`contact-sheet`: several drawings of one prompt, and a sheet with all of them."""
+
+import math
+
+from PIL import Image
+
+from cyberun_mcp.emulator.workflows.finishing import captioned, save_png, styled, vignetted
+from cyberun_mcp.emulator.workflows.job import Job, Output, Progress, Rendered
+from cyberun_mcp.emulator.workflows.landscape import Landscape
+from cyberun_mcp.emulator.workflows.long_exposure import LongExposure
+from cyberun_mcp.emulator.workflows.palette import motif_of
+
+_TILE = 320
+_EXPOSURES = 6
+_MARGIN = 12
+
+
+def render(job: Job) -> Rendered:
+    """One drawing for each of `count` seeds; node 9 saves them, node 12 the sheet."""
+    count = job.whole("count")
+    total = count * _EXPOSURES + 1
+    tiles, outputs = [], []
+    for number in range(count):
+        tiles.append(_tile(job, number, total))
+        outputs.append(Output(f"9.images.{number}", f"output_{number + 1:05}_.png", {"width": _TILE, "height": _TILE}))
+        save_png(tiles[-1], job.folder / outputs[-1].name, job)
+    sheet = _sheet(tiles)
+    outputs.append(Output("12.images.0", "sheet_00001_.png", {"width": sheet.width, "height": sheet.height}))
+    save_png(sheet, job.folder / outputs[-1].name, job)
+    job.finished(Progress(total, total, node="12"))
+    return Rendered(outputs, {"image_count": len(outputs)})
+
+
+def _tile(job: Job, number: int, total: int) -> Image.Image:
+    motif = motif_of(job.text("prompt"), job.whole("seed") + number)
+    landscape, exposure = Landscape(motif, (_TILE, _TILE), job), LongExposure()
+    for step in range(1, _EXPOSURES + 1):
+        exposure.add(landscape.expose(step))
+        job.finished(Progress(number * _EXPOSURES + step, total, node="3"))
+    finished = vignetted(styled(exposure.developed(), "natural", motif, job), motif)
+    return captioned(finished, f"{job.text('prompt')} (seed {job.whole('seed') + number})")
+
+
+def _sheet(tiles: list[Image.Image]) -> Image.Image:
+    columns = math.ceil(math.sqrt(len(tiles)))
+    rows = math.ceil(len(tiles) / columns)
+    pitch = _TILE + _MARGIN
+    sheet = Image.new("RGB", (columns * pitch + _MARGIN, rows * pitch + _MARGIN), (18, 18, 20))
+    for number, tile in enumerate(tiles):
+        sheet.paste(tile, (_MARGIN + number % columns * pitch, _MARGIN + number // columns * pitch))
+    return sheet
