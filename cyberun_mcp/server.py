@@ -23,6 +23,8 @@ from cyberun_mcp.tools.registry import Answer, Call, Tool
 from cyberun_mcp.tools.results import compact, keep_promise
 
 if TYPE_CHECKING:
+    import httpx2
+
     from cyberun_mcp.api.client import Platform
     from cyberun_mcp.api.credentials import Credential
 
@@ -38,9 +40,14 @@ _BY_NAME = {each.name: each for each in TOOLS}
 _SAME_FOR_ALL = CacheHint(ttl_ms=3_600_000, scope="public")  # the list changes with our version, never with the caller
 
 
-def build_server(settings: Settings, credential_of: CredentialOf) -> Server[Any]:
-    """The server. `credential_of` tells whose key a request acts with; it may raise ConfigurationError."""
-    calls = _Calls(settings, credential_of)
+def build_server(
+    settings: Settings, credential_of: CredentialOf, transport: "httpx2.AsyncBaseTransport | None" = None
+) -> Server[Any]:
+    """The server. `credential_of` tells whose key a request acts with; it may raise ConfigurationError.
+
+    `transport` replaces the network, for tests.
+    """
+    calls = _Calls(settings, credential_of, transport)
     return Server(
         NAME,
         version=__version__,
@@ -64,9 +71,12 @@ async def _list_tools(_: Context, params: mcp_types.PaginatedRequestParams | Non
 class _Calls:
     """Answers `tools/call`. Its one piece of state is the platform's connections, opened at the first call."""
 
-    def __init__(self, settings: Settings, credential_of: CredentialOf) -> None:
+    def __init__(
+        self, settings: Settings, credential_of: CredentialOf, transport: "httpx2.AsyncBaseTransport | None"
+    ) -> None:
         self._settings = settings
         self._credential_of = credential_of
+        self._transport = transport
         self._platform: Platform | None = None
 
     @asynccontextmanager
@@ -106,7 +116,7 @@ class _Calls:
         if self._platform is None:
             from cyberun_mcp.api.client import Platform
 
-            self._platform = Platform(self._settings)
+            self._platform = Platform(self._settings, self._transport)
         patience = patience_of(_client_name(context))
         deadline = anyio.current_time() + self._settings.call_timeout
         api = self._platform.client_for(self._credential_of(context), deadline)

@@ -32,12 +32,15 @@ _NEVER_SENT = (
 
 
 class Platform:
-    """The connections of one process to the platform, shared by all callers; close it when done."""
+    """The connections of one process to the platform, shared by all callers; close it when done.
 
-    def __init__(self, settings: Settings) -> None:
+    `transport` replaces the network, for tests.
+    """
+
+    def __init__(self, settings: Settings, transport: httpx2.AsyncBaseTransport | None = None) -> None:
         self.settings = settings
-        self._calls = _pool(settings, CALL_CONNECTIONS, read_timeout=settings.request_timeout)
-        self._streams = _pool(settings, STREAM_CONNECTIONS, read_timeout=settings.events_idle)
+        self._calls = _pool(settings, CALL_CONNECTIONS, settings.request_timeout, transport)
+        self._streams = _pool(settings, STREAM_CONNECTIONS, settings.events_idle, transport)
 
     def client_for(self, credential: Credential, deadline: float) -> "CyberunClient":
         """The API as one caller sees it, until `deadline` (anyio's clock)."""
@@ -182,7 +185,9 @@ def _encode(body: Mapping[str, Any]) -> bytes:
         raise InvalidArguments(f"body is not JSON that can be sent: {error}.") from error
 
 
-def _pool(settings: Settings, connections: int, read_timeout: float) -> httpx2.AsyncClient:
+def _pool(
+    settings: Settings, connections: int, read_timeout: float, transport: httpx2.AsyncBaseTransport | None
+) -> httpx2.AsyncClient:
     return httpx2.AsyncClient(
         headers={"User-Agent": f"cyberun-mcp/{__version__}"},
         timeout=httpx2.Timeout(
@@ -193,6 +198,7 @@ def _pool(settings: Settings, connections: int, read_timeout: float) -> httpx2.A
         ),
         limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=20),
         follow_redirects=False,
+        transport=transport,
         # A proxy for the outside world must not get the requests to an emulator on loopback.
         trust_env=not _is_loopback(settings.base_url),
     )
