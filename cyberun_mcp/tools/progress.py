@@ -85,10 +85,10 @@ class _Messenger:
         await self._report(self._value, _TOTAL, message)
 
     def _next_value(self, state: TaskState) -> float:
-        if self._sent is None:
-            return 0.0
         if state.task_status == "completed":
             return _TOTAL
+        if self._sent is None:
+            return 0.0
         return max(min(state.progress or 0.0, _ALMOST), self._value + _NUDGE)
 
 
