@@ -5,7 +5,7 @@ from typing import cast
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 
@@ -55,7 +55,7 @@ def build_app(platform: Platform) -> Starlette:
             Mount("/api/v1", routes=api),
             Route(BUCKET_PATH + "{key:path}", bucket.answer, methods=["GET", "HEAD", "PUT"]),
         ],
-        exception_handlers={HTTPException: _refuse, 500: _fail},
+        exception_handlers={HTTPException: _refuse, ClientDisconnect: _give_up, 500: _fail},
     )
     # A path with a slash too many is another path, as on the platform; not a redirect.
     app.router.redirect_slashes = False
@@ -70,6 +70,11 @@ async def _refuse(_request: Request, error: Exception) -> Response:
     response = error_response(refusal.status_code, message)
     response.headers.update(refusal.headers or {})
     return response
+
+
+async def _give_up(_request: Request, _error: Exception) -> Response:
+    """The caller has gone in the middle of the request: no error of ours, and nobody there to read the answer."""
+    return error_response(400, "the connection closed before the whole request had arrived")
 
 
 async def _fail(_request: Request, _error: Exception) -> Response:

@@ -53,9 +53,13 @@ class Call:
 
     async def body(self) -> dict[str, Any]:
         """The JSON object in the request's body."""
+        content = await self.request.body()
         try:
-            body = json.loads(await self.request.body())
-        except ValueError:  # not JSON, or not UTF-8
+            body = json.loads(content)
+            if b"\\ud" in content.lower():
+                # Half of a surrogate pair may stand in JSON, but not in UTF-8: not in a file, nor in the database.
+                json.dumps(body, ensure_ascii=False).encode()
+        except (ValueError, RecursionError):  # not JSON, not UTF-8, or nested without end
             raise ApiError(400, "malformed JSON in the request body") from None
         if not isinstance(body, dict):
             raise ApiError(400, "the request body must be a JSON object")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -17,7 +18,13 @@ _GRACE_SECONDS = 0.1
 def bound_socket(host: str, port: int) -> Iterator[socket.socket]:
     """A listening socket, bound before its server exists so that the address is known; port 0 takes a free one."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.create_server((host, port), family=family, backlog=256) as listening:
+    # The protocol is named because asyncio turns Nagle's algorithm off only on sockets that name it. Otherwise a small
+    # answer, which uvicorn writes in two parts, takes 44 ms over loopback instead of 0.7 ms.
+    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
+        if os.name == "posix":
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(256)
         listening.setblocking(False)
         yield listening
 
@@ -37,7 +44,15 @@ async def serving(app: ASGIApp, listening: socket.socket) -> AsyncIterator[None]
     """
     server = _Server(
         uvicorn.Config(
-            app, log_config=None, access_log=False, lifespan="off", ws="none", http="h11", server_header=False
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            http="h11",
+            server_header=False,
+            # Longer than clients keep idle connections, the gateway's own among them, so that it is they who close them.
+            timeout_keep_alive=75,
         )
     )
     task = asyncio.create_task(server.serve(sockets=[listening]))

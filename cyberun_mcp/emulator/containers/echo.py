@@ -28,7 +28,7 @@ async def _told(request: Request) -> dict[str, Any]:
     told: dict[str, Any] = {
         "method": request.method,
         "path": request.scope["raw_path"].decode("ascii"),
-        "query": request.url.query,
+        "query": request.scope["query_string"].decode("ascii"),
         "headers": dict(request.headers),
     }
     try:

@@ -39,7 +39,7 @@ class Gateway:
         service: Service,
         *,
         method: str,
-        target: str,
+        target: bytes,
         headers: Headers,
         content: bytes | AsyncIterable[bytes] | None,
     ) -> httpx2.Response:
@@ -48,7 +48,7 @@ class Gateway:
         # Built by hand: the client would add headers of its own.
         request = httpx2.Request(
             method,
-            httpx2.URL(instance.origin).copy_with(raw_path=target.encode("ascii")),
+            httpx2.URL(instance.origin).copy_with(raw_path=target),
             headers=[(name, value) for name, value in headers if name.lower() not in _NEVER_FORWARDED],
             content=content,
         )

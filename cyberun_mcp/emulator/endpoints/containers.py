@@ -42,12 +42,13 @@ async def proxy(call: Call) -> Response:
     """The transparent proxy: the request goes on as it is, and so does the answer, as it comes."""
     call.require_member()
     request = call.request
-    path = "/" + request.scope["raw_path"].decode("ascii").split("/", 6)[6]
+    # Not the decoded path: what is escaped stays escaped. It reads /api/v1/r/containers/{slug}/ and then the rest.
+    path, query = b"/" + request.scope["raw_path"].split(b"/", 6)[6], request.scope["query_string"]
     has_body = "content-length" in request.headers or "transfer-encoding" in request.headers
     upstream = await call.platform.gateway.send(
         *_service(call),
         method=request.method,
-        target=f"{path}?{request.url.query}" if request.url.query else path,
+        target=path + b"?" + query if query else path,
         headers=request.headers.items(),
         content=request.stream() if has_body else None,
     )
@@ -59,14 +60,13 @@ async def invoke(call: Call) -> Response:
     call.require_member()
     named, service = _service(call)
     body = await call.body()
-    content = _content(body)
     upstream = await call.platform.gateway.send(
         named,
         service,
         method=_method(body),
         target=_target(body),
         headers=[(name, value) for name, value in _headers(body) if name.lower() != "content-length"],
-        content=content or None,
+        content=_content(body) or None,
     )
     try:
         answer = await upstream.aread()
@@ -116,11 +116,11 @@ def _method(body: Mapping[str, Any]) -> str:
     return str(method)
 
 
-def _target(body: Mapping[str, Any]) -> str:
+def _target(body: Mapping[str, Any]) -> bytes:
     path = body.get("path")
     if not isinstance(path, str) or not _PATH.fullmatch(path):
         raise ApiError(400, "path must begin with a single / and be a URL path, with a query at most")
-    return path
+    return path.encode()
 
 
 def _headers(body: Mapping[str, Any]) -> Headers:

@@ -1,7 +1,6 @@
 """One task on one agent: run the workflow's code and keep what it made."""
 
 import logging
-import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -31,12 +30,12 @@ def perform(
     task: Task, definition: Definition, storage: Storage, stop: threading.Event, report: Callable[[Progress], None]
 ) -> Ending:
     """Run a task to its end, in the calling thread. Outputs become objects only when all of them are there."""
-    folder = storage.scratch_folder()
+    files = {parameter.key for parameter in definition.parameters if parameter.type == "file"}
+    inputs = {key: storage.path(value) for key, value in task.parameters.items() if key in files and value}
     try:
-        files = {parameter.key for parameter in definition.parameters if parameter.type == "file"}
-        inputs = {key: storage.path(value) for key, value in task.parameters.items() if key in files and value}
-        rendered = definition.render(Job(task.parameters, inputs, folder, report, stop))
-        return _keep(task, rendered, folder, storage)
+        with storage.scratch_folder() as folder:
+            rendered = definition.render(Job(task.parameters, inputs, folder, report, stop))
+            return _keep(task, rendered, folder, storage)
     except StoppedError:
         return Ending("stopped")
     except RenderError as error:
@@ -45,8 +44,6 @@ def perform(
         # An agent's crash is the end of the task, never of the platform.
         _log.exception("task %s crashed", task.id)
         return Ending("failed", error=f"{type(error).__name__}: {error}")
-    finally:
-        shutil.rmtree(folder)
 
 
 def _keep(task: Task, rendered: Rendered, folder: Path, storage: Storage) -> Ending:

@@ -80,8 +80,10 @@ class Scheduler:
     async def close(self) -> None:
         """Stop all work and wait until it has stopped."""
         self.halt()
-        await asyncio.gather(*self._at_work)
-        self._threads.shutdown()
+        try:
+            await asyncio.gather(*self._at_work)
+        finally:
+            self._threads.shutdown()
 
     async def _schedule(self, run: _Run) -> None:
         await asyncio.sleep(PICK_UP_SECONDS)

@@ -26,7 +26,7 @@ CREATE TABLE tasks (
     created_at TEXT NOT NULL, started_at TEXT, completed_at TEXT, agent_id TEXT, agent_labels TEXT, gateway_id TEXT,
     gpu_type TEXT, task_output TEXT, outputs TEXT
 );
-CREATE INDEX tasks_by_team ON tasks (team_id, task_status, sequence);
+CREATE INDEX tasks_by_team ON tasks (team_id, sequence, task_status);
 CREATE TABLE uploads (
     file_key TEXT PRIMARY KEY, team_id TEXT NOT NULL, file_size INTEGER NOT NULL, content_type TEXT NOT NULL,
     created_at TEXT NOT NULL
@@ -41,8 +41,8 @@ class DataDirectoryError(RuntimeError):
 class Store:
     """One open database.
 
-    It is called directly on the event loop: on two slow cores an insert or update takes 0.06 ms and a page of twenty
-    tasks 0.3 ms (write-ahead log, `synchronous=NORMAL`), less than handing the call to a thread and back costs.
+    It is called directly on the event loop: on two slow cores an insert or update takes 0.02 ms and a page of twenty
+    tasks out of 2000 0.3 ms (write-ahead log, `synchronous=NORMAL`), less than handing the call to a thread and back costs.
     """
 
     def __init__(self, file: Path) -> None:

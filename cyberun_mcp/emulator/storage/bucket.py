@@ -5,7 +5,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 import anyio
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from cyberun_mcp.emulator.state.uploads import Uploads
@@ -23,7 +23,9 @@ class Bucket:
     async def answer(self, request: Request) -> Response:
         """Deliver or store one object, if the URL allows it."""
         try:
-            self._storage.signer.check(request.method, request.url.path, request.url.query, request.headers)
+            self._storage.signer.check(
+                request.method, request.scope["path"], request.scope["query_string"].decode("ascii"), request.headers
+            )
         except SignatureError as error:
             return _refusal(403, error.code, str(error))
         key = str(request.path_params["key"])
@@ -45,8 +47,6 @@ class Bucket:
             if self._storage.has(key):
                 return _already_there()
             self._storage.adopt(arriving, key)
-        except ClientDisconnect:
-            return _refusal(400, "RequestTimeout", "The connection closed before the whole body had arrived.")
         finally:
             arriving.unlink(missing_ok=True)
         return Response(status_code=200)

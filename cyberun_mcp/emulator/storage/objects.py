@@ -4,6 +4,8 @@ import base64
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -48,9 +50,11 @@ class Storage:
         """A fresh path for bytes that are arriving."""
         return self._partial / new_id()
 
-    def scratch_folder(self) -> Path:
-        """A fresh folder for outputs being made."""
-        return Path(tempfile.mkdtemp(dir=self._partial))
+    @contextmanager
+    def scratch_folder(self) -> Iterator[Path]:
+        """A fresh folder for outputs being made, gone after the block with all that was not adopted."""
+        with tempfile.TemporaryDirectory(dir=self._partial) as folder:
+            yield Path(folder)
 
     def adopt(self, file: Path, key: str) -> None:
         """Turn a finished file into an object, in one step."""

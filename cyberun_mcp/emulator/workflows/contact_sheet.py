@@ -11,7 +11,7 @@ from cyberun_mcp.emulator.workflows.long_exposure import LongExposure
 from cyberun_mcp.emulator.workflows.palette import motif_of
 
 _TILE = 320
-_EXPOSURES = 6
+_EXPOSURES = 12
 _MARGIN = 12
 
 

@@ -11,7 +11,7 @@ from cyberun_mcp.emulator.workflows.palette import motif_of
 from cyberun_mcp.emulator.workflows.pictures import opened
 
 _NAME = "output_00001_.png"
-_LONGEST_SIDE = 768
+_LONGEST_SIDE = 1024
 _CELLS = 10
 
 

@@ -46,8 +46,13 @@ def _complaint(parameter: Parameter, value: Any, is_uploaded: Callable[[str], bo
             return None if is_uploaded(value) else "no uploaded file has this file_key"
 
 
+def _is_finite(value: float) -> bool:
+    # An integer too large for a float is finite all the same; `isfinite` would raise.
+    return isinstance(value, int) or math.isfinite(value)
+
+
 def _number_complaint(parameter: Parameter, value: Any) -> str | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
         return "must be a number"
     if parameter.min is not None and value < parameter.min:
         return f"must be at least {parameter.min}"
