@@ -1,6 +1,11 @@
-"""Fixtures for every test: the backend, and the two protocol eras."""
+"""Fixtures for every test: the backend, the two protocol eras, and a server with a fake platform behind it."""
+
+from collections.abc import AsyncIterator
 
 import pytest
+from mcp import Client
+
+from tests.fake_platform import FakePlatform, connected
 
 
 @pytest.fixture(scope="session")
@@ -12,3 +17,15 @@ def anyio_backend() -> str:
 def era(request: pytest.FixtureRequest) -> str:
     """`mode` of the SDK's client: `legacy` sends `initialize`, `auto` speaks 2026-07-28."""
     return str(request.param)
+
+
+@pytest.fixture
+def platform() -> FakePlatform:
+    return FakePlatform()
+
+
+@pytest.fixture
+async def client(platform: FakePlatform, era: str) -> AsyncIterator[Client]:
+    """Our server's client, in each era, with `platform` behind the server."""
+    async with connected(platform, era) as connection:
+        yield connection

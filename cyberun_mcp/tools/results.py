@@ -11,6 +11,9 @@ from cyberun_mcp.errors import UnexpectedAnswer
 
 logger = logging.getLogger(__name__)
 
+PAGE_BUDGET = 9_800  # bytes for a default page of twenty; Codex and Cline cut answers at 8 to 12 kB
+LONGEST_LISTED_TEXT = 160  # characters of a description in a list; the item's own tool has it whole
+
 # Where a parameter lands inside the workflow; the editor needs it, a caller does not.
 _UI_FIELDS = frozenset({"node_id", "field", "target_path", "source_key"})
 
@@ -44,6 +47,31 @@ def _next_page(meta: Mapping[str, Any]) -> int | None:
         return None
     current, size, total = (int(str(number)) for number in numbers)
     return current + 1 if current * size < total else None
+
+
+def within_budget(page: dict[str, Any], key: str, spare: Sequence[str]) -> dict[str, Any]:
+    """`page` brought down to PAGE_BUDGET for twenty items, where possible, and saying what it left out.
+
+    First long texts are clipped, then the `spare` fields go one after the other, least missed first. The platform's
+    documentation does not say which fields a list carries, so the measure is the size and not the names alone.
+    """
+    items = [each for each in page[key] if isinstance(each, dict)]
+    budget = PAGE_BUDGET * max(1.0, len(items) / 20)
+    omitted = []
+    for name in (None, *spare):
+        if len(compact(page).encode()) <= budget:
+            break
+        if name is None:
+            for each in items:
+                each.update({field: _clipped(value) for field, value in each.items()})
+        elif any([each.pop(name, None) is not None for each in items]):  # noqa: C419 - every item loses the field
+            omitted.append(name)
+            page["omitted_fields"] = omitted
+    return page
+
+
+def _clipped(value: Any) -> Any:
+    return value[:LONGEST_LISTED_TEXT] + "…" if isinstance(value, str) and len(value) > LONGEST_LISTED_TEXT else value
 
 
 def keep_promise(answer: dict[str, Any], promised: TypeAdapter[Any]) -> dict[str, Any]:

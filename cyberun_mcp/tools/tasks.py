@@ -16,7 +16,7 @@ from cyberun_mcp.api.models import Cancelled, PageMeta, Task, TaskFilter, TaskRe
 from cyberun_mcp.tools.arguments import Identifier, PageNumber, PerPage
 from cyberun_mcp.tools.progress import relay
 from cyberun_mcp.tools.registry import CANCELS, READS, Answer, Call, Link, tool
-from cyberun_mcp.tools.results import page_of, prune
+from cyberun_mcp.tools.results import page_of, prune, within_budget
 
 TaskId = Annotated[Identifier, Field(description="The task's id: run_workflow's task_id, or id in list_tasks.")]
 Status = Annotated[TaskFilter, Field(description="Only tasks in this state. Default: all.")]
@@ -31,13 +31,6 @@ class TaskPage(TypedDict):
     next_page: NotRequired[int]
 
 
-class Source(TypedDict):
-    via: str
-    events: int
-    reconnects: int
-    polls: int
-
-
 class Waited(TypedDict):
     task_id: str
     task_status: str
@@ -48,7 +41,7 @@ class Waited(TypedDict):
     task_output: NotRequired[dict[str, Any]]
     task_error: NotRequired[str]
     next_step: str
-    source: Source
+    source: dict[str, Any]
 
 
 @tool("List tasks", READS, TaskPage)
@@ -59,7 +52,8 @@ async def list_tasks(
     Use it to find a task again, or to see whether a run was accepted after all; next_page is there when there are more.
     Next: get_task or stream_task_events."""
     query = {"current_page": current_page, "per_page": per_page} | ({"status": status} if status else {})
-    return Answer(prune(page_of(await call.api.list_tasks(query), "task_list")))
+    page = page_of(await call.api.list_tasks(query), "task_list")
+    return Answer(within_budget(prune(page), "task_list", spare=("gateway_id", "agent_labels", "retry_count")))
 
 
 @tool("Get task", READS, Task, finder="list_tasks")

@@ -12,7 +12,7 @@ from cyberun_mcp.api.models import PageMeta, Submitted, Workflow
 from cyberun_mcp.errors import ApiError, CyberunError, OutcomeUnknown, UnexpectedAnswer, Unreachable
 from cyberun_mcp.tools.arguments import Identifier, JsonObjectOf, PageNumber, PerPage
 from cyberun_mcp.tools.registry import READS, SUBMITS, Answer, Call, tool
-from cyberun_mcp.tools.results import page_of, prune
+from cyberun_mcp.tools.results import page_of, prune, within_budget
 
 CLOCK_SKEW = timedelta(seconds=30)  # between the platform and us, when looking for a task created "since we sent"
 CANDIDATES = 5  # tasks named in an error; more would bury the advice
@@ -50,7 +50,8 @@ async def list_workflows(call: Call, current_page: PageNumber = 1, per_page: Per
     Use it first when the user has not named a workflow; next_page is there when there are more. Next:
     get_workflow_by_slug for the parameters, then run_workflow_by_slug."""
     page = await call.api.list_workflows({"current_page": current_page, "per_page": per_page})
-    return Answer(prune(page_of(page, "workflow_list")))
+    spare = ("parameters", "required_models", "created_at", "updated_at", "max_retries", "task_timeout")
+    return Answer(within_budget(prune(page_of(page, "workflow_list")), "workflow_list", spare))
 
 
 @tool("Get workflow", READS, Workflow, finder="list_workflows")
