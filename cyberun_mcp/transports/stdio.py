@@ -19,16 +19,17 @@ async def serve_stdio(server: Server[Any]) -> int:
     thread may still be waiting for stdin, so the caller ends the process without joining it.
     """
     status = 0
-    stdin = cast("anyio.AsyncFile[str]", _Lines())
+    lines = _Lines()
+
+    async def end_on_signal() -> None:
+        nonlocal status
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async for number in signals:
+                status = 130 if number == signal.SIGINT else 0
+                lines.end()
+
+    stdin = cast("anyio.AsyncFile[str]", lines)
     async with stdio_server(stdin=stdin) as (read, write), anyio.create_task_group() as tasks:
-
-        async def end_on_signal() -> None:
-            nonlocal status
-            with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-                async for number in signals:
-                    status = 128 + number if number == signal.SIGINT else 0
-                    tasks.cancel_scope.cancel()
-
         if sys.platform != "win32":  # asyncio has no signal receiver there; Ctrl-C arrives as KeyboardInterrupt
             tasks.start_soon(end_on_signal)
         await serve_both_eras(server, read, write)
@@ -37,16 +38,27 @@ async def serve_stdio(server: Server[Any]) -> int:
 
 
 class _Lines:
-    """The lines of stdin. Unlike the SDK's reader it can be cancelled, which python-sdk issue 3551 is about."""
+    """The lines of stdin, until it ends or `end` is called, after which a signal looks just like the end of input.
+
+    The SDK's own reader cannot be left while stdin is silent (python-sdk issue 3551).
+    """
 
     def __init__(self) -> None:
         self._file = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", errors="replace")
+        self._reading = anyio.CancelScope()
+        self._ended = False
+
+    def end(self) -> None:
+        self._ended = True
+        self._reading.cancel()
 
     def __aiter__(self) -> "_Lines":
         return self
 
     async def __anext__(self) -> str:
-        line = await anyio.to_thread.run_sync(self._file.readline, abandon_on_cancel=True)
-        if not line:
+        line = ""
+        with anyio.CancelScope() as self._reading:
+            line = await anyio.to_thread.run_sync(self._file.readline, abandon_on_cancel=True)
+        if not line or self._ended:
             raise StopAsyncIteration
         return line

@@ -1,0 +1,39 @@
+"""The command line: it teaches, it refuses with words."""
+
+import socket
+import subprocess
+import sys
+
+import pytest
+
+
+def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "cyberun_mcp", *arguments], capture_output=True, text=True, timeout=30, check=False
+    )
+
+
+@pytest.mark.parametrize("command", [(), ("http",), ("emulator",), ("demo",)])
+def test_help_teaches_each_command(command: tuple[str, ...]) -> None:
+    result = run(*command, "--help")
+    assert result.returncode == 0
+    assert "Usage: cyberun-mcp" in result.stdout
+    assert result.stderr == ""
+
+
+def test_the_version_is_told() -> None:
+    assert run("--version").stdout.startswith("cyberun-mcp, version 0.")
+
+
+def test_an_option_before_its_command_is_refused_with_the_right_order() -> None:
+    result = run("--log-level", "debug", "http")
+    assert result.returncode == 2
+    assert "put --log-level after the command: cyberun-mcp http --log-level" in " ".join(result.stderr.split())
+
+
+def test_a_taken_port_is_told_in_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        result = run("http", "--port", str(taken.getsockname()[1]))
+    assert result.returncode == 1
+    assert result.stderr.startswith("Error: cannot listen on 127.0.0.1:")
+    assert "Traceback" not in result.stderr

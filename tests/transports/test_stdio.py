@@ -1,0 +1,184 @@
+"""The stdio transport as a client meets it: a real process, both eras on one pipe, and three ways to end."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+import pytest
+
+COMMAND = [sys.executable, "-m", "cyberun_mcp"]
+KEY = "sk-canary0123456789"
+META = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientCapabilities": {},
+    "io.modelcontextprotocol/clientInfo": {"name": "probe", "version": "1"},
+}
+OLD_ERAS = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"]
+
+
+class Pipe:
+    """One server process, spoken to line by line."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self.process = process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self.stdin: IO[str] = process.stdin
+        self.stdout: IO[str] = process.stdout
+
+    def send(self, *messages: dict[str, Any]) -> None:
+        self.stdin.write("".join(json.dumps({"jsonrpc": "2.0", **each}) + "\n" for each in messages))
+        self.stdin.flush()
+
+    def receive(self) -> dict[str, Any]:
+        line = self.stdout.readline()
+        assert line, "the server closed stdout"
+        message: dict[str, Any] = json.loads(line)
+        return message
+
+    def answer_to(self, number: int) -> dict[str, Any]:
+        while (message := self.receive()).get("id") != number:
+            pass
+        return message
+
+    def initialize(self, version: str = "2025-11-25", number: int = 1) -> dict[str, Any]:
+        params = {"protocolVersion": version, "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
+        self.send({"id": number, "method": "initialize", "params": params})
+        answer = self.answer_to(number)
+        self.send({"method": "notifications/initialized"})
+        return answer
+
+
+@contextmanager
+def server(*arguments: str, key: str | None = KEY, **environment: str) -> Iterator[Pipe]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("CYBERUN_")}
+    process = subprocess.Popen(
+        [*COMMAND, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        env={**clean, **({"CYBERUN_API_KEY": key} if key is not None else {}), **environment},
+    )
+    with process:
+        try:
+            yield Pipe(process)
+        finally:
+            process.kill()
+
+
+@pytest.fixture(scope="module")
+def pipe() -> Iterator[Pipe]:
+    """One server for the tests that leave it as they found it."""
+    with server() as shared:
+        yield shared
+
+
+@pytest.mark.parametrize("version", OLD_ERAS)
+def test_every_handshake_revision_is_spoken(pipe: Pipe, version: str) -> None:
+    answer = pipe.initialize(version)
+    assert answer["result"]["protocolVersion"] == version
+    assert answer["result"]["capabilities"] == {"tools": {"listChanged": False}}
+    pipe.send({"id": 2, "method": "tools/list"})
+    assert len(pipe.answer_to(2)["result"]["tools"]) == 15
+
+
+def test_a_client_that_probes_the_new_era_and_falls_back_is_served_in_both(pipe: Pipe) -> None:
+    pipe.send({"id": 10, "method": "server/discover", "params": {"_meta": META}})
+    discovered = pipe.answer_to(10)["result"]
+    assert "2026-07-28" in discovered["supportedVersions"]
+    assert pipe.initialize(number=11)["result"]["serverInfo"]["name"] == "cyberun-cloud"
+    pipe.send({"id": 12, "method": "tools/list"})
+    pipe.send({"id": 13, "method": "tools/list", "params": {"_meta": META}})
+    old, new = pipe.answer_to(12)["result"], pipe.answer_to(13)["result"]
+    assert old["tools"] == new["tools"]
+    assert new["resultType"] == "complete"
+    assert new["ttlMs"] > 0
+
+
+def test_an_unsupported_modern_version_is_refused_with_the_supported_ones(pipe: Pipe) -> None:
+    meta = {**META, "io.modelcontextprotocol/protocolVersion": "2099-01-01"}
+    pipe.send({"id": 20, "method": "tools/list", "params": {"_meta": meta}})
+    error = pipe.answer_to(20)["error"]
+    assert error["code"] == -32022
+    assert "2026-07-28" in error["data"]["supported"]
+
+
+def test_an_unknown_method_and_an_unknown_tool_are_protocol_errors(pipe: Pipe) -> None:
+    pipe.initialize(number=29)
+    pipe.send({"id": 30, "method": "no/such"}, {"id": 31, "method": "tools/call", "params": {"name": "nope"}})
+    codes = {message["id"]: message["error"]["code"] for message in (pipe.receive(), pipe.receive())}
+    assert codes == {30: -32601, 31: -32602}
+
+
+def test_everything_pipelined_in_one_write_is_answered() -> None:
+    with server() as fresh:
+        params = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+        fresh.send(
+            {"id": 1, "method": "initialize", "params": params},
+            {"method": "notifications/initialized"},
+            {"id": 2, "method": "tools/list"},
+            {"id": 3, "method": "tools/call", "params": {"name": "get_task", "arguments": {}}},
+            {"id": 4, "method": "ping"},
+        )
+        assert {fresh.receive()["id"] for _ in range(4)} == {1, 2, 3, 4}
+
+
+def test_without_a_key_the_server_starts_and_its_tools_say_what_to_set() -> None:
+    with server(key=None) as fresh:
+        fresh.initialize()
+        fresh.send({"id": 2, "method": "tools/call", "params": {"name": "list_workflows", "arguments": {}}})
+        result = fresh.answer_to(2)["result"]
+        assert result["isError"] is True
+        assert "Set CYBERUN_API_KEY" in result["content"][0]["text"]
+
+
+@pytest.mark.parametrize(("key", "words"), [("eyJhbGciOi.x.y", "CYBERUN_TEAM_ID"), ("ak-12345678", "agent key")])
+def test_a_key_that_cannot_work_is_refused_at_start_with_words(key: str, words: str) -> None:
+    with server(key=key) as fresh:
+        output, errors = fresh.process.communicate(timeout=20)
+    assert fresh.process.returncode == 1
+    assert words in errors
+    assert output == ""
+    assert key not in errors
+
+
+@pytest.mark.parametrize("how", ["end of input", "SIGINT", "SIGTERM"])
+def test_the_server_ends_cleanly_and_at_once(how: str) -> None:
+    if how != "end of input" and sys.platform == "win32":
+        pytest.skip("signals of this kind are POSIX")
+    with server() as fresh:
+        fresh.initialize()
+        began = time.perf_counter()
+        if how == "end of input":
+            fresh.stdin.close()
+        else:
+            fresh.process.send_signal(getattr(signal, how))
+        status = fresh.process.wait(timeout=5)
+        # The promise is 0.3 s; a loaded CI machine is given more before it is called a failure.
+        assert time.perf_counter() - began < 2
+        assert status == (130 if how == "SIGINT" else 0)
+        assert fresh.process.stderr is not None
+        assert "Traceback" not in fresh.process.stderr.read()
+
+
+def test_stdout_carries_the_protocol_only_and_stderr_one_line_a_call_without_the_key() -> None:
+    with server(CYBERUN_LOG_LEVEL="debug", CYBERUN_BASE_URL="http://127.0.0.1:9", CYBERUN_CALL_TIMEOUT="1") as fresh:
+        fresh.initialize()
+        fresh.send({"id": 2, "method": "tools/call", "params": {"name": "list_workflows", "arguments": {}}})
+        assert "could not be reached" in fresh.answer_to(2)["result"]["content"][0]["text"]
+        fresh.stdin.close()
+        assert fresh.stdout.read() == ""
+        assert fresh.process.stderr is not None
+        log = fresh.process.stderr.read()
+    [line] = [each for each in log.splitlines() if "tool=list_workflows" in each]
+    assert "outcome=error ms=" in line
+    assert "request=2" in line
+    assert KEY not in log
