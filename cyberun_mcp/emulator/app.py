@@ -7,7 +7,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Mount, Route
+from starlette.routing import Route
 
 from cyberun_mcp.emulator.access import identify
 from cyberun_mcp.emulator.endpoints import agents, containers, files, tasks, workflows
@@ -29,7 +29,7 @@ def build_app(platform: Platform) -> Starlette:
             caller = identify(request.headers, platform.store.teams)
             return await endpoint(Call(platform, caller, request))
 
-        return Route(path, handle, methods=methods or ["GET"])
+        return Route(f"/api/v1{path}", handle, methods=methods or ["GET"])
 
     api = [
         route("/r/workflows", workflows.list_workflows),
@@ -52,7 +52,7 @@ def build_app(platform: Platform) -> Starlette:
     bucket = Bucket(platform.storage, platform.store.uploads)
     app = Starlette(
         routes=[
-            Mount("/api/v1", routes=api),
+            *api,
             Route(BUCKET_PATH + "{key:path}", bucket.answer, methods=["GET", "HEAD", "PUT"]),
         ],
         exception_handlers={HTTPException: _refuse, ClientDisconnect: _give_up, 500: _fail},

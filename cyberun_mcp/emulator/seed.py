@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from cyberun_mcp.emulator.containers.services import BROKEN, ECHO, STOPPED, TINY_LLM, UNHEALTHY, Service
 from cyberun_mcp.emulator.scheduling.agents import Agent
 from cyberun_mcp.emulator.state.teams import Named, Teams
-from cyberun_mcp.emulator.workflows.catalogue import ALL, ALWAYS_FAILS, TEXT_TO_IMAGE
+from cyberun_mcp.emulator.workflows.catalogue import ALL, ALWAYS_FAILS, IMG2IMG, TEXT_TO_IMAGE
 from cyberun_mcp.emulator.workflows.definition import Workflow
 
-# What base64 makes of {"alg":"EdDSA"} and {"sub":"emulator"}. The emulator knows its token by heart and checks no signature.
+# Base64 of {"alg":"EdDSA"} and {"sub":"emulator"}. The emulator knows its token by heart and checks no signature.
 _JWT_HEAD = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJlbXVsYXRvciJ9."
 _AGENT_LABELS = ("cpu", "emulator", "comfyui", "nerfstudio")
 
@@ -65,7 +65,7 @@ def other_team(teams: Teams) -> Team:
     return _team(
         teams,
         "other",
-        workflows=(TEXT_TO_IMAGE, ALWAYS_FAILS),
+        workflows=(TEXT_TO_IMAGE, IMG2IMG, ALWAYS_FAILS),
         services=(ECHO,),
         agents=(Agent("other-cpu-01", _AGENT_LABELS),),
     )

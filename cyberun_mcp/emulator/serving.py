@@ -51,7 +51,7 @@ async def serving(app: ASGIApp, listening: socket.socket) -> AsyncIterator[None]
             ws="none",
             http="h11",
             server_header=False,
-            # Longer than clients keep idle connections, the gateway's own among them, so that it is they who close them.
+            # Longer than clients keep idle connections, the gateway's among them: it is they who are to close them.
             timeout_keep_alive=75,
         )
     )

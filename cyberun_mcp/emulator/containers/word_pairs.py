@@ -58,7 +58,7 @@ def _pairs() -> dict[str, list[str]]:
     following: dict[str, list[str]] = defaultdict(list)
     words = _SOURCE.split()
     for word, after in itertools.pairwise(words):
-        following[word.lower().rstrip(".")].append(after)
+        following[word.lower()].append(after)
     return following
 
 
@@ -70,7 +70,7 @@ def _chained(prompt: str) -> str:
     known = [word for word in re.findall(r"[a-z]+", prompt.lower()) if word in _FOLLOWING]
     words = [(chance.choice(known) if known else "the").capitalize()]
     while len(words) < _LONGEST_REPLY and not words[-1].endswith("."):
-        followers = _FOLLOWING.get(words[-1].lower().rstrip("."))
+        followers = _FOLLOWING.get(words[-1].lower())
         if not followers:
             break
         words.append(chance.choice(followers))

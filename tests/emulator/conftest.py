@@ -1,0 +1,79 @@
+"""One emulator for each test module, and clients for its credentials."""
+
+import io
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+from PIL import Image
+
+from cyberun_mcp.emulator import Emulator, emulator
+from cyberun_mcp.emulator.state.store import Store
+
+from .client import PATIENCE, PlatformClient
+
+Connect = Callable[[str], AbstractAsyncContextManager[PlatformClient]]
+
+
+@asynccontextmanager
+async def connected(base_url: str, key: str) -> AsyncIterator[PlatformClient]:
+    """A client with one key."""
+    async with httpx2.AsyncClient(
+        base_url=base_url, headers={"Authorization": f"Bearer {key}"}, trust_env=False, timeout=PATIENCE
+    ) as http:
+        yield PlatformClient(http)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data directory of the module's emulator."""
+    return tmp_path_factory.mktemp("emulator")
+
+
+@pytest.fixture(scope="module")
+def storage_secret(data: Path) -> str:
+    """What the module's emulator signs its URLs with; read before the emulator locks the file."""
+    store = Store(data / "emulator.sqlite3")
+    try:
+        return store.teams.signing_secret()
+    finally:
+        store.close()
+
+
+@pytest.fixture(scope="module")
+async def emulated(anyio_backend: str, data: Path, storage_secret: str) -> AsyncIterator[Emulator]:
+    """A running emulator."""
+    async with emulator(data=data) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+async def member(emulated: Emulator) -> AsyncIterator[PlatformClient]:
+    """The main team's integration key."""
+    async with connected(emulated.base_url, emulated.api_key) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+async def viewer(emulated: Emulator) -> AsyncIterator[PlatformClient]:
+    """The key of the main team's viewer."""
+    async with connected(emulated.base_url, emulated.viewer_key) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+async def other_team(emulated: Emulator) -> AsyncIterator[PlatformClient]:
+    """The other team's integration key."""
+    async with connected(emulated.base_url, emulated.other_team_key) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def png() -> bytes:
+    """A picture to upload: dark on the left, bright on the right."""
+    picture = Image.linear_gradient("L").rotate(90).resize((96, 64)).convert("RGB")
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return file.getvalue()
