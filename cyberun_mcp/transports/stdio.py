@@ -57,8 +57,10 @@ class _Lines:
 
     async def __anext__(self) -> str:
         line = ""
+        if self._ended:
+            raise StopAsyncIteration
         with anyio.CancelScope() as self._reading:
             line = await anyio.to_thread.run_sync(self._file.readline, abandon_on_cancel=True)
-        if not line or self._ended:
+        if not line:
             raise StopAsyncIteration
         return line

@@ -10,7 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 
+import anyio
 import pytest
+
+from cyberun_mcp.transports.stdio import _Lines
 
 COMMAND = [sys.executable, "-m", "cyberun_mcp"]
 KEY = "sk-canary0123456789"
@@ -167,6 +170,20 @@ def test_the_server_ends_cleanly_and_at_once(how: str) -> None:
         assert status == (130 if how == "SIGINT" else 0)
         assert fresh.process.stderr is not None
         assert "Traceback" not in fresh.process.stderr.read()
+
+
+async def test_a_signal_between_two_lines_ends_the_reading_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading, encoding="utf-8") as stdin, os.fdopen(writing, "w", encoding="utf-8") as client:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        lines = _Lines()
+        client.write("one\ntwo\n")
+        client.flush()
+        assert await anext(lines) == "one\n"
+        lines.end()
+        with anyio.fail_after(5), pytest.raises(StopAsyncIteration):
+            await anext(lines)
+        lines._file.detach()
 
 
 def test_stdout_carries_the_protocol_only_and_stderr_one_line_a_call_without_the_key() -> None:
