@@ -22,6 +22,7 @@ class CyberunError(Exception):
     """Base of every error this package raises on purpose; its text is fit for a model to read."""
 
     advice: str = ""
+    details: str = ""  # what else helps to repair the call, such as the parameters of the workflow
 
 
 class ConfigurationError(CyberunError):
@@ -40,7 +41,6 @@ class ApiError(CyberunError):
     """The platform answered with an error status and its documented body.
 
     `message` is the platform's `error_message`, verbatim. `retry_after` is in seconds, when the platform named it.
-    `details` may add what helps to repair the call, such as the parameters of the workflow.
     """
 
     def __init__(self, status: int, message: str, retry_after: float | None = None) -> None:
@@ -48,7 +48,6 @@ class ApiError(CyberunError):
         self.status = status
         self.message = message
         self.retry_after = retry_after
-        self.details = ""
 
 
 class UnexpectedAnswer(CyberunError):
@@ -97,9 +96,7 @@ class Remedy:
 
 def explain(error: CyberunError, remedy: Remedy) -> str:
     """The text of a failed tool call: what happened, verbatim and redacted, then what to do next."""
-    lines = [str(error), _next_step(error, remedy)]
-    if isinstance(error, ApiError):
-        lines.append(error.details)
+    lines = [str(error), _next_step(error, remedy), error.details]
     return redact("\n".join(line for line in lines if line))
 
 

@@ -49,8 +49,9 @@ class Settings:
     request_timeout: float = _setting(
         30.0, "Seconds to wait for one answer of the platform.", click.FloatRange(0.1, 600)
     )
-    connect_timeout: float = _setting(
-        5.0, "Seconds to wait for a connection, and for a free place in the pool.", click.FloatRange(0.1, 60)
+    connect_timeout: float = _setting(5.0, "Seconds to wait for a connection.", click.FloatRange(0.1, 60))
+    pool_timeout: float = _setting(
+        5.0, "Seconds to queue for a connection when all are in use.", click.FloatRange(0.1, 60)
     )
     call_timeout: float = _setting(
         50.0, "Seconds one tool call may take, retries included; many clients give up at 60.", click.FloatRange(1, 3600)

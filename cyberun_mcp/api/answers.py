@@ -12,6 +12,7 @@ import httpx2
 from cyberun_mcp.errors import AnswerTooLarge, ApiError, CyberunError, UnexpectedAnswer
 
 LARGEST_JSON = 8 * 2**20  # bytes; a page of 100 workflows is about 0.2 MB, so more is a mistake or an attack
+COUNTED = 4  # a body that does not announce its size is counted, not kept, up to so many times the limit
 LONGEST_QUOTE = 500  # characters of a foreign page shown to the model
 
 _INVISIBLE = re.compile(r"(?is)<(script|style)\b.*?</\1\s*>|<[^>]*>")
@@ -20,14 +21,26 @@ JsonObject = dict[str, Any]
 
 
 async def read_bounded(response: httpx2.Response, limit: int = LARGEST_JSON) -> bytes:
-    """The whole body. Raises AnswerTooLarge as soon as it exceeds `limit` bytes."""
-    body = bytearray()
+    """The whole body. Raises AnswerTooLarge, with the size where it can be had, when it exceeds `limit` bytes."""
+    announced = _announced_size(response)
+    if announced is not None and announced > limit:
+        raise AnswerTooLarge(response.status_code, announced, limit)
+    body, size = bytearray(), 0
     async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) > limit:
-            announced = response.headers.get("content-length", "")
-            raise AnswerTooLarge(response.status_code, int(announced) if announced.isdigit() else None, limit)
+        size += len(chunk)
+        if size <= limit:
+            body += chunk
+        elif size > COUNTED * limit:
+            raise AnswerTooLarge(response.status_code, None, limit)
+    if size > limit:
+        raise AnswerTooLarge(response.status_code, size, limit)
     return bytes(body)
+
+
+def _announced_size(response: httpx2.Response) -> int | None:
+    """Bytes on the wire, which where they are compressed are fewer than in the body."""
+    announced = response.headers.get("content-length", "")
+    return int(announced) if announced.isascii() and announced.isdigit() else None
 
 
 def parse_object(status: int, content_type: str, body: bytes) -> JsonObject:

@@ -3,32 +3,21 @@
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from ipaddress import ip_address
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import anyio
 import httpx2
 
-from cyberun_mcp import __version__
 from cyberun_mcp.api.answers import JsonObject, error_from, parse_object, read_bounded
+from cyberun_mcp.api.connections import Journey, pool, timeouts, transport_errors
 from cyberun_mcp.api.credentials import Credential
 from cyberun_mcp.api.retry import with_retries
-from cyberun_mcp.errors import InvalidArguments, Unreachable
+from cyberun_mcp.errors import InvalidArguments
 from cyberun_mcp.settings import Settings
 
-CALL_CONNECTIONS = 100  # ordinary calls at a time; more wait for `connect_timeout`
-STREAM_CONNECTIONS = 10_000  # open event streams, in a pool of their own so that waits never starve ordinary calls
-
-# The request provably never left: no connection, or refused before the first byte.
-_NEVER_SENT = (
-    httpx2.ConnectError,
-    httpx2.ConnectTimeout,
-    httpx2.PoolTimeout,
-    httpx2.LocalProtocolError,
-    httpx2.UnsupportedProtocol,
-    httpx2.ProxyError,
-)
+CALL_CONNECTIONS = 100  # ordinary calls at a time; more queue for `pool_timeout`
+WAIT_CONNECTIONS = 10_000  # for all that waits send, in a pool of their own so that they never starve ordinary calls
 
 
 class Platform:
@@ -39,17 +28,17 @@ class Platform:
 
     def __init__(self, settings: Settings, transport: httpx2.AsyncBaseTransport | None = None) -> None:
         self.settings = settings
-        self._calls = _pool(settings, CALL_CONNECTIONS, settings.request_timeout, transport)
-        self._streams = _pool(settings, STREAM_CONNECTIONS, settings.events_idle, transport)
+        self._calls = pool(settings, CALL_CONNECTIONS, transport)
+        self._waits = pool(settings, WAIT_CONNECTIONS, transport)
 
     def client_for(self, credential: Credential, deadline: float) -> "CyberunClient":
         """The API as one caller sees it, until `deadline` (anyio's clock)."""
-        return CyberunClient(self.settings, self._calls, self._streams, credential, deadline)
+        return CyberunClient(self.settings, self._calls, self._waits, credential, deadline)
 
     async def aclose(self) -> None:
         """Close every connection."""
         await self._calls.aclose()
-        await self._streams.aclose()
+        await self._waits.aclose()
 
 
 class CyberunClient:
@@ -59,19 +48,23 @@ class CyberunClient:
         self,
         settings: Settings,
         calls: httpx2.AsyncClient,
-        streams: httpx2.AsyncClient,
+        waits: httpx2.AsyncClient,
         credential: Credential,
         deadline: float,
     ) -> None:
         self.settings = settings
         self.deadline = deadline
         self._calls = calls
-        self._streams = streams
+        self._waits = waits
         self._credential = credential
 
     def until(self, deadline: float) -> "CyberunClient":
         """The same view with another deadline (anyio's clock)."""
-        return CyberunClient(self.settings, self._calls, self._streams, self._credential, deadline)
+        return CyberunClient(self.settings, self._calls, self._waits, self._credential, deadline)
+
+    def waiting_until(self, deadline: float) -> "CyberunClient":
+        """The view of a wait: another deadline, and connections that ordinary calls do not need."""
+        return CyberunClient(self.settings, self._waits, self._waits, self._credential, deadline)
 
     async def list_workflows(self, page: Mapping[str, Any]) -> JsonObject:
         return await self._request("GET", "/r/workflows", query=page)
@@ -93,6 +86,10 @@ class CyberunClient:
 
     async def get_task(self, task_id: str) -> JsonObject:
         return await self._request("GET", f"/r/tasks/{_segment(task_id)}")
+
+    async def ask_once_for_task(self, task_id: str) -> JsonObject:
+        """`get_task` in a single attempt, for a caller that has its own idea of what to do next."""
+        return await self._send("GET", f"/r/tasks/{_segment(task_id)}")
 
     async def get_task_result(self, task_id: str) -> JsonObject:
         return await self._request("GET", f"/r/tasks/{_segment(task_id)}/result")
@@ -121,8 +118,9 @@ class CyberunClient:
         """The open event stream of a task. One attempt: `follow` decides what a failure means for the wait."""
         url = f"{self.settings.base_url}/r/tasks/{_segment(task_id)}/events"
         headers = {**self._credential.headers, "Accept": "text/event-stream", "Cache-Control": "no-store"}
-        with _transport_errors():
-            async with self._streams.stream("GET", url, headers=headers) as response:
+        timeout = timeouts(self.settings, read=self.settings.events_idle)
+        with transport_errors():
+            async with self._waits.stream("GET", url, headers=headers, timeout=timeout) as response:
                 if response.status_code != httpx2.codes.OK:
                     raise error_from(response, await read_bounded(response))
                 yield response
@@ -136,39 +134,35 @@ class CyberunClient:
         query: Mapping[str, Any] | None = None,
         repeatable: bool = True,
     ) -> JsonObject:
+        return await with_retries(
+            lambda: self._send(method, path, body, query),
+            what=f"{method} {path}",
+            repeatable=repeatable,
+            deadline=self.deadline,
+        )
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        query: Mapping[str, Any] | None = None,
+    ) -> JsonObject:
+        """One attempt. The deadline ends it wherever it stands, be it in the queue for a connection."""
+        url = self.settings.base_url + path
         content = None if body is None else _encode(body)
         headers = {**self._credential.headers, "Accept": "application/json"}
         if content is not None:
             headers["Content-Type"] = "application/json"
-
-        async def send() -> JsonObject:
-            url = self.settings.base_url + path
-            with _transport_errors(), anyio.fail_after(max(0.0, self.deadline - anyio.current_time())):
-                async with self._calls.stream(method, url, content=content, params=query, headers=headers) as response:
-                    answer = await read_bounded(response)
-            if not response.is_success:
-                raise error_from(response, answer)
-            return parse_object(response.status_code, response.headers.get("content-type", ""), answer)
-
-        return await with_retries(send, repeatable=repeatable, deadline=self.deadline)
-
-
-class _transport_errors:  # noqa: N801 - reads as a function where it is used
-    """Turns the transport's exceptions into Unreachable, which knows whether the request may have been received."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, httpx2.RequestError):
-            raise Unreachable(_words_for(error), sent=not isinstance(error, _NEVER_SENT)) from error
-        if isinstance(error, TimeoutError):
-            raise Unreachable("no answer within the time this call may take", sent=True) from error
-
-
-def _words_for(error: httpx2.RequestError) -> str:
-    kind = type(error).__name__
-    return f"{kind}: {error}" if str(error) else kind
+        journey = Journey()
+        with transport_errors(journey), anyio.fail_after(max(0.0, self.deadline - anyio.current_time())):
+            async with self._calls.stream(
+                method, url, content=content, params=query, headers=headers, extensions={"trace": journey.note}
+            ) as response:
+                answer = await read_bounded(response)
+        if not response.is_success:
+            raise error_from(response, answer)
+        return parse_object(response.status_code, response.headers.get("content-type", ""), answer)
 
 
 def _segment(value: str) -> str:
@@ -183,30 +177,3 @@ def _encode(body: Mapping[str, Any]) -> bytes:
         return json.dumps(body, allow_nan=False).encode()
     except (ValueError, RecursionError) as error:
         raise InvalidArguments(f"body is not JSON that can be sent: {error}.") from error
-
-
-def _pool(
-    settings: Settings, connections: int, read_timeout: float, transport: httpx2.AsyncBaseTransport | None
-) -> httpx2.AsyncClient:
-    return httpx2.AsyncClient(
-        headers={"User-Agent": f"cyberun-mcp/{__version__}"},
-        timeout=httpx2.Timeout(
-            settings.request_timeout,
-            read=read_timeout,
-            connect=settings.connect_timeout,
-            pool=settings.connect_timeout,
-        ),
-        limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=20),
-        follow_redirects=False,
-        transport=transport,
-        # A proxy for the outside world must not get the requests to an emulator on loopback.
-        trust_env=not _is_loopback(settings.base_url),
-    )
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

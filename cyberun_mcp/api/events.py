@@ -5,7 +5,6 @@ event gets wrong costs that event only.
 """
 
 import logging
-import math
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,6 +18,8 @@ from cyberun_mcp.errors import UnexpectedAnswer
 logger = logging.getLogger(__name__)
 
 LARGEST_EVENT = 2**20  # bytes; documented events are below 1 kB, and what exceeds this is read by polling instead
+
+LARGEST_NUMBER = 2**53  # of steps, or as progress; JSON can spell integers that no float holds
 
 
 @dataclass(frozen=True)
@@ -42,31 +43,37 @@ class TaskState:
         return self.task_status in TERMINAL_STATES
 
     def after(self, name: str, data: Mapping[str, Any]) -> "TaskState":
-        """The state after one event. Fields of another type than documented are passed over."""
+        """The state after one event. Unknown events, and fields of another type than documented, are passed over."""
         if name == "error":
             logger.warning("task %s: the platform reports trouble: %s", self.task_id, _error_text(data))
-            return self
-        status = _text(data.get("status")) or (name if name in TERMINAL_STATES else None)
-        if status is not None:
-            ended = status in TERMINAL_STATES
-            return replace(
-                self,
-                task_status=status,
-                output=data["output"] if ended and isinstance(data.get("output"), dict) else self.output,
-                error=_error_text(data) if ended else self.error,
-            )
-        if name == "progress":
-            return replace(
-                self,
-                task_status=self.task_status or "running",
-                progress=_progress(data),
-                step_current=_whole(data.get("step_current")),
-                step_total=_whole(data.get("step_total")),
-                current_node=_text(data.get("current_node")),
-                stage=_text(data.get("stage")),
-                message=_text(data.get("message")),
-            )
+        elif name == "progress":
+            return self._progressed(data)
+        elif name == "status" or name in TERMINAL_STATES:
+            return self._became(name if name in TERMINAL_STATES else _text(data.get("status")), data)
         return self
+
+    def _became(self, status: str | None, data: Mapping[str, Any]) -> "TaskState":
+        if status not in TERMINAL_STATES:
+            return replace(self, task_status=status or self.task_status)
+        output = data.get("output")
+        return replace(
+            self,
+            task_status=status,
+            output=output if isinstance(output, dict) else self.output,
+            error=_error_text(data),
+        )
+
+    def _progressed(self, data: Mapping[str, Any]) -> "TaskState":
+        return replace(
+            self,
+            task_status=self.task_status or "running",
+            progress=_progress(data),
+            step_current=_whole(data.get("step_current")),
+            step_total=_whole(data.get("step_total")),
+            current_node=_text(data.get("current_node")),
+            stage=_text(data.get("stage")),
+            message=_text(data.get("message")),
+        )
 
     def as_told_by(self, task: Mapping[str, Any]) -> "TaskState":
         """The state after reading the task itself over REST."""
@@ -96,10 +103,16 @@ async def read_events(response: httpx2.Response) -> AsyncGenerator[tuple[str, Js
 
 def _progress(data: Mapping[str, Any]) -> float | None:
     value = data.get("progress")
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-        return min(1.0, max(0.0, value))
-    current, total = _whole(data.get("step_current")), _whole(data.get("step_total"))
-    return min(1.0, max(0.0, current / total)) if current is not None and total else None
+    if not isinstance(value, int | float) or isinstance(value, bool) or not _finite(value):
+        current, total = _whole(data.get("step_current")), _whole(data.get("step_total"))
+        if current is None or not total:
+            return None
+        value = current / total
+    return min(1.0, max(0.0, value))
+
+
+def _finite(value: float) -> bool:
+    return abs(value) <= LARGEST_NUMBER  # False for NaN, and safe where a long integer overflows a float
 
 
 def _error_text(data: Mapping[str, Any]) -> str | None:
@@ -111,4 +124,4 @@ def _text(value: Any) -> str | None:
 
 
 def _whole(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and _finite(value) else None

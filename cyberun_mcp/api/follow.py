@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from cyberun_mcp.api.backoff import doubled
 from cyberun_mcp.api.events import TaskState, read_events
 from cyberun_mcp.errors import ApiError, CyberunError, UnexpectedAnswer, Unreachable
 
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-FIRST_RECONNECT = 0.1  # seconds; doubled while nothing is heard, up to `poll_interval`
+FIRST_RECONNECT = 0.1  # seconds; doubled while nothing new is learned, up to `poll_interval`
+CONFIRMATION = 10.0  # seconds; the task has ended, and its end must not wait for a lame result endpoint
 _TASK_IS_NOT_OURS = frozenset({400, 401, 403, 404})
 
 
@@ -49,6 +51,7 @@ class Follower:
         self._on_change = on_change
         self._stream_blocked = False
         self._trouble: CyberunError | None = None
+        self._asked_to_pause = 0.0
 
     async def until_terminal(self) -> bool:
         """Wait until the task is terminal or the client's deadline is reached; tells which: True when terminal.
@@ -60,32 +63,39 @@ class Follower:
             await self._follow()
             await self._confirm()
         if self.state.task_status is None:
-            raise self._trouble or Unreachable("nothing was heard of the task in the time allowed", sent=False)
+            raise self._nothing_learned()
         return self.state.terminal
 
+    def _nothing_learned(self) -> CyberunError:
+        error = self._trouble or Unreachable("nothing was heard of the task in the time allowed", sent=True)
+        error.details = f"Task {self.state.task_id} is untouched by this and may well be running: wait for it again."
+        return error
+
     async def _follow(self) -> None:
-        quiet_rounds = 0
+        rounds_without_news = 0
         while True:
-            heard = 0 if self._stream_blocked else await self._listen()
+            before = self.state
+            self._asked_to_pause = 0.0
+            if not self._stream_blocked:
+                await self._listen()
             if not self.state.terminal:
                 await self._ask()
             if self.state.terminal:
                 return
-            quiet_rounds = 0 if heard else quiet_rounds + 1
-            await anyio.sleep(self._pause(quiet_rounds))
+            rounds_without_news = 0 if self.state != before else rounds_without_news + 1
+            await anyio.sleep(self._pause(rounds_without_news))
             if not self._stream_blocked:
                 self.source.reconnects += 1
 
-    def _pause(self, quiet_rounds: int) -> float:
+    def _pause(self, rounds_without_news: int) -> float:
         poll_interval = self._client.settings.poll_interval
         if self._stream_blocked:
-            return poll_interval
-        longest = min(poll_interval, FIRST_RECONNECT * 2**quiet_rounds)
-        return random.uniform(longest / 2, longest)  # noqa: S311 - jitter, not a secret
+            return max(poll_interval, self._asked_to_pause)
+        longest = doubled(FIRST_RECONNECT, rounds_without_news, poll_interval)
+        return max(random.uniform(longest / 2, longest), self._asked_to_pause)  # noqa: S311 - jitter, not a secret
 
-    async def _listen(self) -> int:
-        """Read the stream until the task is terminal or the stream fails; the number of events heard."""
-        heard_before = self.source.events
+    async def _listen(self) -> None:
+        """Read the stream until the task is terminal or the stream fails."""
         try:
             async with (
                 self._client.task_events(self.state.task_id) as response,
@@ -95,36 +105,42 @@ class Follower:
                     self.source.events += 1
                     self._learn(self.state.after(name, data), via="events")
                     if self.state.terminal:
-                        break
+                        return
         except (ApiError, UnexpectedAnswer, Unreachable) as failure:
             self._judge(failure)
-        return self.source.events - heard_before
 
     def _judge(self, failure: ApiError | UnexpectedAnswer | Unreachable) -> None:
         """Decide what a failed stream means: listen again, or do without."""
-        logger.warning("task %s: the event stream failed: %s", self.state.task_id, failure)
-        self._trouble = failure
+        self._note("the event stream failed", failure)
         passing = isinstance(failure, Unreachable) or failure.status >= 500 or failure.status == 429
         self._stream_blocked = self._stream_blocked or not passing
 
     async def _ask(self) -> None:
+        """Ask for the task once. Only an answer that settles the matter raises: the task is not this caller's."""
         self.source.polls += 1
         try:
-            task = await self._client.get_task(self.state.task_id)
+            task = await self._client.ask_once_for_task(self.state.task_id)
         except CyberunError as error:
             if isinstance(error, ApiError) and error.status in _TASK_IS_NOT_OURS:
                 raise
-            self._trouble = error
+            self._note("asking for its state failed", error)
         else:
             self._learn(self.state.as_told_by(task), via="polling")
 
+    def _note(self, what: str, trouble: CyberunError) -> None:
+        logger.warning("task %s: %s: %s", self.state.task_id, what, trouble)
+        self._trouble = trouble
+        asked = getattr(trouble, "retry_after", None)
+        self._asked_to_pause = max(self._asked_to_pause, asked or 0.0)
+
     async def _confirm(self) -> None:
         """Read over REST what the terminal state did not carry, so that the answer is authoritative."""
+        client = self._client.waiting_until(min(self._client.deadline, anyio.current_time() + CONFIRMATION))
         try:
-            if self.state.task_status == "failed" and self.state.error is None:
-                self.state = self.state.as_told_by(await self._client.get_task(self.state.task_id))
+            if self.state.task_status == "failed" and self.state.error is None and self.source.via == "events":
+                self.state = self.state.as_told_by(await client.get_task(self.state.task_id))
             if self.state.task_status == "completed" and self.state.output is None:
-                output = (await self._client.get_task_result(self.state.task_id)).get("task_output")
+                output = (await client.get_task_result(self.state.task_id)).get("task_output")
                 self.state = replace(self.state, output=output if isinstance(output, dict) else None)
         except CyberunError as error:
             # The task did end, and that is worth more than the rest: get_task_result can still fetch it.

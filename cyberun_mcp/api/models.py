@@ -71,7 +71,7 @@ class Cancelled(TypedDict, total=False):
 class Agent(TypedDict, total=False):
     agent_id: str
     agent_status: str
-    agent_labels: list[Any]
+    agent_labels: list[str]
     running_count: int
     current_task_id: str
 

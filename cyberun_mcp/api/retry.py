@@ -12,7 +12,8 @@ from typing import TypeVar
 import anyio
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
-from cyberun_mcp.errors import ApiError, UnexpectedAnswer, Unreachable
+from cyberun_mcp.api.backoff import doubled
+from cyberun_mcp.errors import ApiError, CyberunError, UnexpectedAnswer, Unreachable
 
 logger = logging.getLogger(__name__)
 
@@ -23,8 +24,25 @@ FIRST_WAIT = 0.25  # seconds; doubled each time, so that four attempts fit into 
 LONGEST_WAIT = 8.0  # seconds between two attempts, unless the platform asks for more
 
 
-async def with_retries(send: Callable[[], Awaitable[Result]], *, repeatable: bool, deadline: float) -> Result:
-    """What `send` returns, repeated while that is harmless, worthwhile and before `deadline` (anyio's clock)."""
+async def with_retries(
+    send: Callable[[], Awaitable[Result]], *, what: str, repeatable: bool, deadline: float
+) -> Result:
+    """What `send` returns, repeated while that is harmless, worthwhile and before `deadline` (anyio's clock).
+
+    Every attempt is logged under the name of `what`.
+    """
+    attempts = 0
+
+    async def attempt() -> Result:
+        nonlocal attempts
+        attempts += 1
+        try:
+            result = await send()
+        except CyberunError as error:
+            logger.warning("%s, attempt %d: %s", what, attempts, error)
+            raise
+        logger.debug("%s, attempt %d: answered", what, attempts)
+        return result
 
     def may_pass(error: BaseException) -> bool:
         if isinstance(error, Unreachable):
@@ -33,23 +51,13 @@ async def with_retries(send: Callable[[], Awaitable[Result]], *, repeatable: boo
 
     def wait(state: RetryCallState) -> float:
         asked = getattr(state.outcome.exception(), "retry_after", None) if state.outcome else None
-        ceiling = min(LONGEST_WAIT, FIRST_WAIT * 2**state.attempt_number)
         # Full jitter spreads the clients of a platform that has just come back.
-        return (asked or 0.0) + random.uniform(0, ceiling)  # noqa: S311 - jitter, not a secret
+        return (asked or 0.0) + random.uniform(0, doubled(FIRST_WAIT, state.attempt_number, LONGEST_WAIT))  # noqa: S311 - jitter, not a secret
 
     def too_late(state: RetryCallState) -> bool:
         return anyio.current_time() + state.upcoming_sleep >= deadline
 
-    def tell(state: RetryCallState) -> None:
-        error = state.outcome.exception() if state.outcome else None
-        logger.warning("attempt %d failed (%s); again in %.1f s", state.attempt_number, error, state.upcoming_sleep)
-
     retrying = AsyncRetrying(
-        retry=retry_if_exception(may_pass),
-        wait=wait,
-        stop=too_late,
-        sleep=anyio.sleep,
-        before_sleep=tell,
-        reraise=True,
+        retry=retry_if_exception(may_pass), wait=wait, stop=too_late, sleep=anyio.sleep, reraise=True
     )
-    return await retrying(send)
+    return await retrying(attempt)

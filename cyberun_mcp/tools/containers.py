@@ -102,7 +102,8 @@ async def call_container_service(
         error.details = _GATEWAY.get(error.status, "")
         raise
     except AnswerTooLarge as error:
-        raise too_large(error.size, by_proxy) from error
+        # What was too large to read is the JSON around the body; of that, base64 makes three quarters.
+        raise too_large(error.size and error.size * 3 // 4, by_proxy) from error
     answer = readable(answer, by_proxy, text_only=call.api.settings.body == "text")
     return Answer(answer, in_text=without_large_body(answer))
 

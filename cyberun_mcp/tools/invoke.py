@@ -13,6 +13,7 @@ from cyberun_mcp.tools.results import compact
 
 # Decoded bytes. As base64, with the JSON around it, this stays below the 1 MiB that SDK clients accept as one event.
 LARGEST_BODY = 700_000
+LARGEST_ENVELOPE = 32_000  # bytes of JSON beside the body, headers mostly; they stand in the text block once more
 LONGEST_TEXT = 16_000  # bytes of UTF-8 a model is also given as plain text, to read without decoding
 
 # The union of the two lists the platform documents, and what belongs to a connection by RFC 9110 §7.6.1.
@@ -33,7 +34,7 @@ STRIPPED_HEADERS = frozenset(
     }
 )
 
-_BLANK_OR_CONTROL = re.compile(r"[\x00-\x20\x7f]")
+_BLANK_OR_CONTROL = re.compile(r"[\x00-\x20\x7f-\xa0]")
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
@@ -44,9 +45,14 @@ def checked_path(path: str) -> str:
         raise ValueError("expected a path that begins with one /, such as /v1/models")
     if _BLANK_OR_CONTROL.search(path) or "\\" in path:
         raise ValueError("blanks, control characters and backslashes must be percent-encoded")
-    if ".." in unquote(unquote(path.partition("?")[0])).replace("\\", "/").split("/"):
+    if any(segment.partition(";")[0] == ".." for segment in _decoded_path(path).split("/")):
         raise ValueError("a path with .. is refused")
     return path
+
+
+def _decoded_path(path: str) -> str:
+    """The path as a lenient server may read it: decoded twice, backslashes as slashes."""
+    return unquote(unquote(path.partition("?")[0])).replace("\\", "/")
 
 
 def checked_base64(body: str) -> str:
@@ -76,9 +82,11 @@ def readable(answer: JsonObject, fetch_it_with: str, *, text_only: bool) -> Json
     headers = answer.get("headers")
     answer = {**answer, "headers": headers if isinstance(headers, dict) else {}}
     body = _decoded(answer)
-    around = len(compact({**answer, "body_base64": ""}).encode())
-    if len(body or b"") + around > LARGEST_BODY:
-        raise too_large(len(body or b""), fetch_it_with)
+    if body is not None and len(body) > LARGEST_BODY:
+        raise too_large(len(body), fetch_it_with)
+    around = compact(answer if body is None else {**answer, "body_base64": ""})
+    if len(around.encode("utf-8", "replace")) > LARGEST_ENVELOPE:
+        raise too_large(len(around) + len(body or b""), fetch_it_with)
     if body is None or len(body) > LONGEST_TEXT:
         return answer
     try:

@@ -11,13 +11,16 @@ from contextlib import asynccontextmanager
 import anyio
 
 from cyberun_mcp.api.events import TaskState
+from cyberun_mcp.redaction import redact
 from cyberun_mcp.tools.registry import Report
+from cyberun_mcp.tools.results import sound
 
 # Seconds between two messages, and between the last one and the answer: a client that reads both in one go answers the
 # progress after it has forgotten its token, and then drops the connection (claude-code issues 47765 and 53617).
 SHORTEST_GAP = 0.1
 HEARTBEAT = 10.0  # seconds; several clients restart their idle clock at each message
 LAST_WORD = 1.0  # seconds a client that has stopped reading may hold up the answer
+LONGEST_WORDS = 200  # characters of a message the task itself sends; the documented ones are below 50
 
 _TOTAL = 1.0
 _NUDGE = 1e-9  # makes a repeated value larger without showing; 3,600 s of ten a second stay below 1e-4
@@ -82,7 +85,7 @@ class _Messenger:
             message += f" ({anyio.current_time() - self._began:.0f} s so far)"
         self._value = self._next_value(state)
         self._sent = state
-        await self._report(self._value, _TOTAL, message)
+        await self._report(self._value, _TOTAL, sound(redact(message)))
 
     def _next_value(self, state: TaskState) -> float:
         if state.task_status == "completed":
@@ -104,19 +107,23 @@ def describe(state: TaskState) -> str:
         case "running":
             return ", ".join(["running", *_doing(state)])
         case other:
-            return other
+            return _short(other)
 
 
 def _doing(state: TaskState) -> list[str]:
     words = []
     if state.stage:
-        words.append(f"{state.stage}: {state.message}" if state.message else state.stage)
+        words.append(_short(f"{state.stage}: {state.message}" if state.message else state.stage))
     elif state.message:
-        words.append(state.message)
+        words.append(_short(state.message))
     if state.step_current is not None:
         words.append(f"step {state.step_current}" + (f" of {state.step_total}" if state.step_total else ""))
     elif state.progress is not None:
         words.append(f"{state.progress:.0%}")
     if state.current_node:
-        words.append(f"node {state.current_node}")
+        words.append(f"node {_short(state.current_node)}")
     return words
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST_WORDS else text[:LONGEST_WORDS] + "…"

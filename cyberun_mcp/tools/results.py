@@ -21,10 +21,10 @@ _UI_FIELDS = frozenset({"node_id", "field", "target_path", "source_key"})
 def prune(value: Any) -> Any:
     """`value` without nulls and without the fields only the dashboard needs, at any depth; unknown fields stay."""
     if isinstance(value, dict):
-        return {_sound(key): prune(each) for key, each in value.items() if each is not None and key not in _UI_FIELDS}
+        return {sound(key): prune(each) for key, each in value.items() if each is not None and key not in _UI_FIELDS}
     if isinstance(value, list):
         return [prune(each) for each in value]
-    return _sound(value) if isinstance(value, str) else value
+    return sound(value) if isinstance(value, str) else value
 
 
 def page_of(answer: Mapping[str, Any], key: str, aliases: Sequence[str] = ()) -> dict[str, Any]:
@@ -106,6 +106,6 @@ def compact(value: Mapping[str, Any]) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _sound(text: str) -> str:
+def sound(text: str) -> str:
     """`text` without lone surrogates, which JSON can spell but UTF-8, and so the wire to the client, cannot."""
     return text.encode("utf-8", "replace").decode() if not text.isascii() else text

@@ -89,7 +89,7 @@ async def stream_task_events(call: Call, task_id: TaskId, timeout_seconds: Secon
     began = anyio.current_time()
     allowed = timeout_seconds or call.patience
     async with relay(call.report, TaskState(task_id)) as tell:
-        follower = Follower(call.api.until(began + allowed), task_id, on_change=tell)
+        follower = Follower(call.api.waiting_until(began + allowed), task_id, on_change=tell)
         ended = await follower.until_terminal()
     state = follower.state
     waited = {
