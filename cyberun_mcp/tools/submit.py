@@ -1,0 +1,130 @@
+"""Sending a run exactly once, and making the most of whatever comes back instead of a task id.
+
+A run that is sent twice is paid twice, so after a lost answer nothing is repeated: the error says that the outcome is
+unknown and names the tasks that may be the one, for the model to adopt.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import anyio
+
+from cyberun_mcp.api.answers import JsonObject
+from cyberun_mcp.errors import ApiError, CyberunError, OutcomeUnknown, UnexpectedAnswer, Unreachable
+from cyberun_mcp.tools.registry import Answer
+from cyberun_mcp.tools.results import prune
+
+if TYPE_CHECKING:
+    from cyberun_mcp.api.client import CyberunClient
+
+CLOCK_SKEW = timedelta(seconds=30)  # between the platform and us, when looking for a task created "since we sent"
+CANDIDATES = 5  # tasks named in an error; more would bury the advice
+LOOKING = 10.0  # seconds of a call kept for finding the candidates, but never more than LOOKING_SHARE of it
+LOOKING_SHARE = 0.3
+
+Request = Callable[["CyberunClient"], Awaitable[JsonObject]]
+
+
+async def submit(api: "CyberunClient", send: Request, look_up: Request) -> Answer:
+    """The answer to one run. Raises OutcomeUnknown when it was sent and may or may not have been accepted.
+
+    `send` sends the run, `look_up` reads the workflow it is of.
+    """
+    sent_at = datetime.now(UTC)
+    left = api.deadline - anyio.current_time()
+    try:
+        submitted = _with_task_id(await send(api.until(api.deadline - min(LOOKING, LOOKING_SHARE * left))))
+    except (ApiError, UnexpectedAnswer, Unreachable) as error:
+        if _may_have_been_accepted(error):
+            raise await _unknown_outcome(api, look_up, sent_at, error) from error
+        if isinstance(error, ApiError) and error.status == 400:
+            error.details = await _parameters_in_words(api, look_up)
+        raise
+    return Answer(prune(submitted))
+
+
+def _with_task_id(submitted: JsonObject) -> JsonObject:
+    if not isinstance(submitted.get("task_id"), str):
+        raise UnexpectedAnswer(202, "the answer has no task_id")
+    return submitted
+
+
+def _may_have_been_accepted(error: ApiError | UnexpectedAnswer | Unreachable) -> bool:
+    match error:
+        case Unreachable():
+            return error.sent
+        case UnexpectedAnswer():
+            # Whatever stands in for the platform with a 3xx or 4xx has refused the run rather than passed it on.
+            return error.status < 300 or error.status >= 500
+        case ApiError():
+            return error.status in (502, 504)
+
+
+async def _parameters_in_words(api: "CyberunClient", look_up: Request) -> str:
+    """What the workflow takes, one line a parameter, for a run the platform found wrong."""
+    try:
+        parameters = (await look_up(api)).get("parameters")
+    except CyberunError:
+        return ""  # the platform's own message is the news; this was to help with it
+    known = [each for each in parameters if isinstance(each, dict)] if isinstance(parameters, list) else []
+    return "\n".join(["Parameters of this workflow:", *map(_in_words, known)]) if known else ""
+
+
+def _in_words(parameter: JsonObject) -> str:
+    words = [str(parameter.get("type", "any")), "required" if parameter.get("required") else "optional"]
+    words += [f"{name} {parameter[name]!r}" for name in ("default", "min", "max") if parameter.get(name) is not None]
+    if options := parameter.get("options"):
+        words.append(f"one of {options}")
+    return f"- {parameter.get('key')}: {', '.join(words)}"
+
+
+async def _unknown_outcome(
+    api: "CyberunClient", look_up: Request, sent_at: datetime, error: CyberunError
+) -> OutcomeUnknown:
+    """The error of a run that may exist, naming the tasks that may be it, so that nobody pays twice."""
+    unknown = OutcomeUnknown(f"{error}\nThe run was sent, but whether it was accepted is unknown.")
+    try:
+        workflow = await look_up(api)
+        tasks = await _tasks_of_late(api)
+    except CyberunError as second:
+        unknown.advice = f"Do not run it again yet: look with list_tasks first (looking failed just now: {second})."
+        return unknown
+    candidates = [
+        each
+        for each in tasks
+        if each.get("workflow_id") == workflow.get("id") and _created(each) >= sent_at - CLOCK_SKEW
+    ]
+    candidates.sort(key=_created, reverse=True)
+    unknown.advice = _advice_on(candidates[:CANDIDATES])
+    return unknown
+
+
+async def _tasks_of_late(api: "CyberunClient") -> list[JsonObject]:
+    """The first and the last page of all tasks: which end is the newest is documented nowhere."""
+    page = {"current_page": 1, "per_page": 100}
+    first = await api.list_tasks(page)
+    total = (first.get("page_meta") or {}).get("total_count")
+    last_number = -(-total // page["per_page"]) if isinstance(total, int) else 1
+    pages = [first] if last_number <= 1 else [first, await api.list_tasks({**page, "current_page": last_number})]
+    return [each for one in pages for each in one.get("task_list") or [] if isinstance(each, dict)]
+
+
+def _advice_on(candidates: list[JsonObject]) -> str:
+    if not candidates:
+        return (
+            "No task of this workflow has appeared since, so far. Check list_tasks once more before running it again."
+        )
+    tasks = "\n".join(f"- {each.get('id')}: {each.get('task_status')}, {each.get('created_at')}" for each in candidates)
+    return (
+        "Do not run it again: these tasks of the same workflow were created since. Adopt the one that is yours, with "
+        f"stream_task_events:\n{tasks}"
+    )
+
+
+def _created(task: JsonObject) -> datetime:
+    try:
+        created = datetime.fromisoformat(str(task.get("created_at")))
+    except ValueError:
+        return datetime.min.replace(tzinfo=UTC)
+    return created if created.tzinfo else created.replace(tzinfo=UTC)
