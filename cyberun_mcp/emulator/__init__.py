@@ -12,7 +12,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Emulator", "emulator"]
+__all__ = ["DataDirectoryError", "Emulator", "emulator"]
+
+
+class DataDirectoryError(RuntimeError):
+    """The data directory cannot be used: another emulator has it, or it is not one's own. The message says which."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ async def emulator(*, data: Path | None = None, port: int = 0, host: str = "127.
 
     `data` is where it keeps its state; without it the state lives in a temporary directory that goes with the block.
     `port=0` takes a free port. Tasks still running when the block ends are interrupted, and found `failed` at the next
-    start on the same `data`.
+    start on the same `data`. Raises `DataDirectoryError`, and `OSError` when the port is taken.
     """
     from cyberun_mcp.emulator.platform import running_platform
 

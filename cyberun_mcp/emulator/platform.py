@@ -20,12 +20,13 @@ from cyberun_mcp.emulator.state.store import Store
 from cyberun_mcp.emulator.storage.objects import Storage
 from cyberun_mcp.emulator.storage.signing import Signer
 
-_GATEWAY_TIMEOUT = httpx2.Timeout(60)
+# Well above what the services here take, and below what MCP clients wait for a tool.
+_GATEWAY_TIMEOUT = httpx2.Timeout(30)
 
 
 @asynccontextmanager
 async def running_platform(*, data: Path | None, port: int, host: str) -> AsyncIterator[Emulator]:
-    """Start everything, oldest state first; stop everything, newest first."""
+    """Start the parts in the order they need each other; stop them in the reverse order."""
     with _folder(data) as folder, bound_socket(host, port) as listening, _open_store(folder) as store:
         origin = origin_of(listening)
         main, other = seed.main_team(store.teams), seed.other_team(store.teams)

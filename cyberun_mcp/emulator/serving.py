@@ -1,7 +1,6 @@
 """HTTP servers in the event loop that is already running."""
 
 import asyncio
-import contextlib
 import os
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -21,6 +20,7 @@ def bound_socket(host: str, port: int) -> Iterator[socket.socket]:
     # The protocol is named because asyncio turns Nagle's algorithm off only on sockets that name it. Otherwise a small
     # answer, which uvicorn writes in two parts, takes 44 ms over loopback instead of 0.7 ms.
     with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
+        # To restart on the same port at once. On Windows the option would let two servers share a port.
         if os.name == "posix":
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
@@ -83,8 +83,8 @@ class _Server(uvicorn.Server):
         # on_tick(0) renews the Date header, which uvicorn otherwise does at every tenth of its ticks of 0.1 s.
         while not self._stopping.is_set():
             await self.on_tick(0)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), 1)
+            with anyio.move_on_after(1):
+                await self._stopping.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:

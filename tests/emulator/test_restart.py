@@ -10,10 +10,10 @@ import threading
 import time
 from pathlib import Path
 
+import anyio
 import pytest
 
-from cyberun_mcp.emulator import Emulator, emulator
-from cyberun_mcp.emulator.state.store import DataDirectoryError
+from cyberun_mcp.emulator import DataDirectoryError, Emulator, emulator
 
 from .client import fetch
 from .conftest import connected
@@ -117,6 +117,19 @@ async def test_stopping_does_not_wait_for_idle_connections() -> None:
         stopping = time.monotonic()
     assert time.monotonic() - stopping < 0.5
     await client.__aexit__(None, None, None)
+
+
+async def test_a_cancelled_block_ends_in_order(tmp_path: Path) -> None:
+    with anyio.CancelScope() as scope:
+        async with emulator(data=tmp_path) as running, connected(running.base_url, running.api_key) as client:
+            task_id = await client.run("text-to-image", LONG)
+            await client.until(task_id, "running")
+            scope.cancel()
+            await anyio.sleep_forever()
+    assert scope.cancelled_caught
+    assert not any(thread.name.startswith("emulator-agent") for thread in threading.enumerate())
+    async with emulator(data=tmp_path) as again, connected(again.base_url, again.api_key) as client:
+        assert (await client.get(f"/r/tasks/{task_id}"))["task_status"] == "failed"
 
 
 async def test_an_error_in_the_block_comes_out_of_it() -> None:

@@ -24,8 +24,12 @@ async def hanging_up(listening: socket.socket) -> AsyncIterator[None]:
             await reader.readuntil(b"\r\n\r\n")
         writer.close()
 
-    async with await asyncio.start_server(talk, sock=listening):
+    server = await asyncio.start_server(talk, sock=listening)
+    try:
         yield
+    finally:
+        # Not waiting for it: from Python 3.12 on that would wait for whoever has connected and says nothing.
+        server.close()
 
 
 async def _sick(_request: Request) -> Response:

@@ -69,7 +69,8 @@ async def invoke(call: Call) -> Response:
         content=_content(body) or None,
     )
     try:
-        answer = await upstream.aread()
+        # Raw, because its headers are handed on: they speak of these bytes, compressed or not.
+        answer = b"".join([chunk async for chunk in upstream.aiter_raw()])
     except httpx2.HTTPError as error:
         raise ApiError(502, f"service {service.slug} broke off its answer: {error}") from error
     finally:

@@ -3,6 +3,7 @@
 import sqlite3
 from pathlib import Path
 
+from cyberun_mcp.emulator import DataDirectoryError
 from cyberun_mcp.emulator.state.tasks import Tasks
 from cyberun_mcp.emulator.state.teams import Teams
 from cyberun_mcp.emulator.state.uploads import Uploads
@@ -32,10 +33,6 @@ CREATE TABLE uploads (
     created_at TEXT NOT NULL
 );
 """
-
-
-class DataDirectoryError(RuntimeError):
-    """The data directory cannot be used; the message says why."""
 
 
 class Store:

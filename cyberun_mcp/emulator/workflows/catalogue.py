@@ -4,7 +4,7 @@ from cyberun_mcp.emulator.workflows import (
     always_fails,
     contact_sheet,
     img2img,
-    never_ending,
+    over_time,
     point_cloud,
     text_to_image,
 )
@@ -246,7 +246,7 @@ OVER_TIME = Workflow(
             "Over Time",
             "Works for hours, of which its time limit allows one second, for trying out how timeouts look.",
             (),
-            never_ending.render,
+            over_time.render,
             task_timeout=1,
         ),
     ),
