@@ -1,0 +1,49 @@
+# Everything a developer does, on nothing but Python ≥ 3.11 with pip. On Windows, see the README for the same in plain pip.
+# Only relative paths, so that a folder with a blank in its name is no trouble.
+
+PYTHON ?= python3
+VENV ?= .venv
+CONSTRAINTS ?= constraints/pinned.txt
+IN := $(VENV)/bin/python
+
+.PHONY: demo test lint bench snapshots docs pin clean
+
+demo: $(VENV)/.demo ## Walk through all fifteen tools on the embedded platform
+	$(IN) -m cyberun_mcp demo
+
+test: $(VENV)/.dev ## Run the test suite
+	$(IN) -m pytest
+
+lint: $(VENV)/.dev ## Types and style, as CI checks them
+	$(IN) -m ruff check .
+	$(IN) -m ruff format --check .
+	$(IN) -m mypy
+
+bench: $(VENV)/.dev ## Measure start-up against a bare SDK server, in one run
+	$(IN) -m benchmarks.startup
+
+snapshots: $(VENV)/.dev ## Write the tools' surface anew after a wanted change
+	UPDATE_SNAPSHOTS=1 $(IN) -m pytest tests/tools/test_surface.py
+
+docs: $(VENV)/.dev ## Write the generated parts of the README anew
+	UPDATE_DOCS=1 $(IN) -m pytest tests/test_readme.py
+
+pin: $(VENV)/.dev ## Renew constraints/pinned.txt from the newest versions allowed
+	$(IN) -m pip install -q --upgrade --upgrade-strategy eager -e '.[dev]'
+	(sed -n 1p constraints/pinned.txt; $(IN) -m pip freeze --exclude-editable --exclude cyberun-mcp) > $(VENV)/pinned.txt
+	cp $(VENV)/pinned.txt constraints/pinned.txt
+
+clean: ## Remove what the other targets made
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist cyberun-output
+
+$(VENV)/.demo: $(VENV)/.created pyproject.toml $(wildcard $(CONSTRAINTS))
+	$(IN) -m pip install -q -c $(CONSTRAINTS) -e '.[emulator]'
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.created pyproject.toml $(wildcard $(CONSTRAINTS))
+	$(IN) -m pip install -q -c $(CONSTRAINTS) -e '.[dev]'
+	touch $@ $(VENV)/.demo
+
+$(VENV)/.created:
+	$(PYTHON) -m venv $(VENV)
+	touch $@
