@@ -150,7 +150,7 @@ async def _serve_emulator(port: int, data: Path | None) -> int:
     import anyio
 
     _need_emulator()
-    from cyberun_mcp.emulator import emulator
+    from cyberun_mcp.emulator import DataDirectoryError, emulator
 
     try:
         async with emulator(port=port, data=data) as platform:
@@ -163,6 +163,8 @@ async def _serve_emulator(port: int, data: Path | None) -> int:
                     break
     except OSError as error:
         raise click.ClickException(f"cannot listen on 127.0.0.1:{port}: {error.strerror}") from error
+    except DataDirectoryError as error:
+        raise click.ClickException(str(error)) from error
     return 0
 
 
