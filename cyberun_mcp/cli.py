@@ -161,10 +161,8 @@ async def _serve_emulator(port: int, data: Path | None) -> int:
             with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
                 async for _ in signals:
                     break
-    except OSError as error:
-        raise click.ClickException(f"cannot listen on 127.0.0.1:{port}: {error.strerror}") from error
-    except DataDirectoryError as error:
-        raise click.ClickException(str(error)) from error
+    except (OSError, DataDirectoryError) as error:
+        raise click.ClickException(f"the embedded platform cannot start on port {port}: {error}") from error
     return 0
 
 

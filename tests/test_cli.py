@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -31,9 +32,20 @@ def test_an_option_before_its_command_is_refused_with_the_right_order() -> None:
     assert "put --log-level after the command: cyberun-mcp http --log-level" in " ".join(result.stderr.split())
 
 
-def test_a_taken_port_is_told_in_one_line() -> None:
+@pytest.mark.parametrize("command", ["http", "emulator"])
+def test_a_taken_port_is_told_in_one_line(command: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        result = run("http", "--port", str(taken.getsockname()[1]))
+        port = str(taken.getsockname()[1])
+        result = run(command, "--port", port)
     assert result.returncode == 1
-    assert result.stderr.startswith("Error: cannot listen on 127.0.0.1:")
-    assert "Traceback" not in result.stderr
+    [line] = result.stderr.splitlines()
+    assert line.startswith("Error: ")
+    assert port in line
+
+
+def test_a_data_folder_that_cannot_be_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder", encoding="utf-8")
+    result = run("emulator", "--port", "0", "--data", str(tmp_path / "file" / "data"))
+    assert result.returncode == 1
+    [line] = result.stderr.splitlines()
+    assert "file" in line
