@@ -1,8 +1,9 @@
-"""The Cyberun runtime REST API: one method per endpoint, one pair of connection pools per process."""
+"""The Cyberun runtime REST API: one method per endpoint, one set of connections per process."""
 
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -10,14 +11,11 @@ import anyio
 import httpx2
 
 from cyberun_mcp.api.answers import JsonObject, error_from, parse_object, read_bounded
-from cyberun_mcp.api.connections import Journey, pool, timeouts, transport_errors
+from cyberun_mcp.api.connections import Journey, Pools, pools, timeouts, transport_errors
 from cyberun_mcp.api.credentials import Credential
 from cyberun_mcp.api.retry import with_retries
 from cyberun_mcp.errors import InvalidArguments
 from cyberun_mcp.settings import Settings
-
-CALL_CONNECTIONS = 100  # ordinary calls at a time; more queue for `pool_timeout`
-WAIT_CONNECTIONS = 10_000  # for all that waits send, in a pool of their own so that they never starve ordinary calls
 
 
 class Platform:
@@ -28,43 +26,33 @@ class Platform:
 
     def __init__(self, settings: Settings, transport: httpx2.AsyncBaseTransport | None = None) -> None:
         self.settings = settings
-        self._calls = pool(settings, CALL_CONNECTIONS, transport)
-        self._waits = pool(settings, WAIT_CONNECTIONS, transport)
+        self._pools = pools(settings, transport)
 
     def client_for(self, credential: Credential, deadline: float) -> "CyberunClient":
         """The API as one caller sees it, until `deadline` (anyio's clock)."""
-        return CyberunClient(self.settings, self._calls, self._waits, credential, deadline)
+        return CyberunClient(self.settings, self._pools, credential, deadline)
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._calls.aclose()
-        await self._waits.aclose()
+        await self._pools.aclose()
 
 
 class CyberunClient:
     """One caller's view of the API. Methods raise ApiError, UnexpectedAnswer, Unreachable or InvalidArguments."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        calls: httpx2.AsyncClient,
-        waits: httpx2.AsyncClient,
-        credential: Credential,
-        deadline: float,
-    ) -> None:
+    def __init__(self, settings: Settings, pools: Pools, credential: Credential, deadline: float) -> None:
         self.settings = settings
         self.deadline = deadline
-        self._calls = calls
-        self._waits = waits
+        self._pools = pools
         self._credential = credential
 
     def until(self, deadline: float) -> "CyberunClient":
         """The same view with another deadline (anyio's clock)."""
-        return CyberunClient(self.settings, self._calls, self._waits, self._credential, deadline)
+        return CyberunClient(self.settings, self._pools, self._credential, deadline)
 
     def waiting_until(self, deadline: float) -> "CyberunClient":
         """The view of a wait: another deadline, and connections that ordinary calls do not need."""
-        return CyberunClient(self.settings, self._waits, self._waits, self._credential, deadline)
+        return CyberunClient(self.settings, replace(self._pools, calls=self._pools.waits), self._credential, deadline)
 
     async def list_workflows(self, page: Mapping[str, Any]) -> JsonObject:
         return await self._request("GET", "/r/workflows", query=page)
@@ -76,10 +64,10 @@ class CyberunClient:
         return await self._request("GET", f"/r/workflows/slug/{_segment(workflow_slug)}")
 
     async def run_workflow(self, workflow_id: str, run: Mapping[str, Any]) -> JsonObject:
-        return await self._request("POST", f"/r/workflows/{_segment(workflow_id)}/run", run, repeatable=False)
+        return await self._run(f"/r/workflows/{_segment(workflow_id)}/run", run)
 
     async def run_workflow_by_slug(self, workflow_slug: str, run: Mapping[str, Any]) -> JsonObject:
-        return await self._request("POST", f"/r/workflows/slug/{_segment(workflow_slug)}/run", run, repeatable=False)
+        return await self._run(f"/r/workflows/slug/{_segment(workflow_slug)}/run", run)
 
     async def list_tasks(self, page: Mapping[str, Any]) -> JsonObject:
         return await self._request("GET", "/r/tasks", query=page)
@@ -120,10 +108,16 @@ class CyberunClient:
         headers = {**self._credential.headers, "Accept": "text/event-stream", "Cache-Control": "no-store"}
         timeout = timeouts(self.settings, read=self.settings.events_idle)
         with transport_errors():
-            async with self._waits.stream("GET", url, headers=headers, timeout=timeout) as response:
+            async with self._pools.waits.stream("GET", url, headers=headers, timeout=timeout) as response:
                 if response.status_code != httpx2.codes.OK:
                     raise error_from(response, await read_bounded(response))
                 yield response
+
+    async def _run(self, path: str, run: Mapping[str, Any]) -> JsonObject:
+        fresh = CyberunClient(
+            self.settings, replace(self._pools, calls=self._pools.runs), self._credential, self.deadline
+        )
+        return await fresh._request("POST", path, run, repeatable=False)
 
     async def _request(
         self,
@@ -156,7 +150,7 @@ class CyberunClient:
             headers["Content-Type"] = "application/json"
         journey = Journey()
         with transport_errors(journey), anyio.fail_after(max(0.0, self.deadline - anyio.current_time())):
-            async with self._calls.stream(
+            async with self._pools.calls.stream(
                 method, url, content=content, params=query, headers=headers, extensions={"trace": journey.note}
             ) as response:
                 answer = await read_bounded(response)

@@ -1,6 +1,7 @@
 """Connections to the platform: their limits, and what their failures mean for the request that met one."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,6 +12,8 @@ from cyberun_mcp import __version__
 from cyberun_mcp.errors import Unreachable
 from cyberun_mcp.settings import Settings
 
+CALL_CONNECTIONS = 100  # ordinary calls at a time; more queue for `pool_timeout`
+WAIT_CONNECTIONS = 10_000  # event streams, and what else waits send
 IDLE_CONNECTIONS = 20  # kept open, for httpx2's 5 s, in case another request follows
 
 # The request provably never left: no connection, or refused before the first byte.
@@ -31,12 +34,40 @@ def timeouts(settings: Settings, read: float) -> httpx2.Timeout:
     )
 
 
-def pool(settings: Settings, connections: int, transport: httpx2.AsyncBaseTransport | None) -> httpx2.AsyncClient:
-    """A client of at most so many `connections`; `transport` replaces the network, for tests."""
+@dataclass(frozen=True)
+class Pools:
+    """The connections of one process, apart by purpose.
+
+    Waits have their own, so that thousands of them never starve ordinary calls. A run takes a fresh one: on one that
+    has idled, the platform may hang up just as the run is sent, and nobody could tell whether it was accepted.
+    """
+
+    calls: httpx2.AsyncClient
+    waits: httpx2.AsyncClient
+    runs: httpx2.AsyncClient
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        for each in (self.calls, self.waits, self.runs):
+            await each.aclose()
+
+
+def pools(settings: Settings, transport: httpx2.AsyncBaseTransport | None = None) -> Pools:
+    """The connections `settings` ask for, none of them open yet; `transport` replaces the network, for tests."""
+    return Pools(
+        calls=_pool(settings, transport, CALL_CONNECTIONS),
+        waits=_pool(settings, transport, WAIT_CONNECTIONS),
+        runs=_pool(settings, transport, CALL_CONNECTIONS, idle=0),
+    )
+
+
+def _pool(
+    settings: Settings, transport: httpx2.AsyncBaseTransport | None, connections: int, idle: int = IDLE_CONNECTIONS
+) -> httpx2.AsyncClient:
     return httpx2.AsyncClient(
         headers={"User-Agent": f"cyberun-mcp/{__version__}"},
         timeout=timeouts(settings, read=settings.request_timeout),
-        limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=IDLE_CONNECTIONS),
+        limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=idle),
         follow_redirects=False,
         transport=transport,
         # A proxy for the outside world must not get the requests to an emulator on loopback.

@@ -5,7 +5,10 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from tests.faults.platform import FaultyPlatform
 
 JSON = "application/json"
 EVENTS = "text/event-stream"
@@ -29,8 +32,12 @@ class Hangup(Exception):
 class Exchange:
     """What a script does with one request: answer it in pieces, badly, late, or not at all."""
 
-    def __init__(self, seen: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, seen: Seen, platform: "FaultyPlatform", reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         self.seen = seen
+        self.platform = platform
+        self.last = False  # whether the next request on this connection is cut off unread, as if it had idled too long
         self._reader = reader
         self._writer = writer
 
@@ -64,7 +71,7 @@ class Exchange:
         self._writer.write(data)
         await self._writer.drain()
 
-    def drop(self) -> None:
+    def drop(self) -> NoReturn:
         """Cut the connection here and now."""
         self._writer.transport.abort()
         raise Hangup

@@ -71,10 +71,15 @@ class FaultyPlatform:
             while True:
                 seen = await next_request(reader)
                 self.requests.append(seen)
+                exchange = Exchange(seen, self, reader, writer)
                 try:
-                    await self._answer(Exchange(seen, reader, writer))
-                except Hangup:
+                    await self._answer(exchange)
+                except (Hangup, ConnectionError):
                     self.hung_up.append(seen)
+                    return
+                if exchange.last:
+                    await reader.read(1)
+                    writer.transport.abort()
                     return
         except (asyncio.IncompleteReadError, ConnectionError):
             return  # the caller has closed the connection, as callers do

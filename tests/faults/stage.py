@@ -31,6 +31,7 @@ COMMAND = str(Path(sys.executable).with_name("cyberun-mcp"))
 
 # Small, so that no test sleeps for long, and yet far apart, so that each can be told from the others.
 IDLE, POLL, REQUEST, CALL = 1.0, 0.3, 2.0, 6.0
+STAGGER = 0.05  # seconds between two scenes, so that the machine is not what they fail on
 SETTINGS = {
     "CYBERUN_EVENTS_IDLE": str(IDLE),
     "CYBERUN_POLL_INTERVAL": str(POLL),
@@ -132,14 +133,15 @@ async def play(scenes: list[Scene], platform: FaultyPlatform, endpoint: str) -> 
     """The outcomes of all scenes, by channel and fault."""
     outcomes: dict[str, dict[str, Outcome]] = {channel: {} for channel in CHANNELS}
 
-    async def play_one(client: Client, channel: str, one: Scene) -> None:
+    async def play_one(client: Client, channel: str, one: Scene, after: float) -> None:
+        await anyio.sleep(after)
         identifier = f"{one.fault}.{channel}"
         outcomes[channel][one.fault] = await call(client, platform, identifier, one.tool, one.arguments)
 
     async def play_over(channel: str) -> None:
         async with connected(channel, platform.base_url, endpoint) as client, anyio.create_task_group() as calls:
-            for one in scenes:
-                calls.start_soon(play_one, client, channel, one)
+            for number, one in enumerate(scenes):
+                calls.start_soon(play_one, client, channel, one, number * STAGGER)
 
     async with anyio.create_task_group() as channels:
         for channel in CHANNELS:
