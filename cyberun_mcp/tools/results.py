@@ -57,17 +57,22 @@ def within_budget(page: dict[str, Any], key: str, spare: Sequence[str]) -> dict[
     """
     items = [each for each in page[key] if isinstance(each, dict)]
     budget = PAGE_BUDGET * max(1.0, len(items) / 20)
+    if _size(page) > budget:
+        for each in items:
+            each.update({name: _clipped(value) for name, value in each.items()})
     omitted = []
-    for name in (None, *spare):
-        if len(compact(page).encode()) <= budget:
+    for name in spare:
+        if _size(page) <= budget:
             break
-        if name is None:
-            for each in items:
-                each.update({field: _clipped(value) for field, value in each.items()})
-        elif any([each.pop(name, None) is not None for each in items]):  # noqa: C419 - every item loses the field
-            omitted.append(name)
-            page["omitted_fields"] = omitted
-    return page
+        carriers = [each for each in items if name in each]
+        for each in carriers:
+            del each[name]
+        omitted += [name] if carriers else []
+    return {**page, "omitted_fields": omitted} if omitted else page
+
+
+def _size(page: Mapping[str, Any]) -> int:
+    return len(compact(page).encode())
 
 
 def _clipped(value: Any) -> Any:
