@@ -47,5 +47,5 @@ def test_the_first_answers_open_no_connection() -> None:
 
 def output_of(program: str) -> Any:
     """The JSON a Python program of its own prints."""
-    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)  # noqa: S603
+    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     return json.loads(finished.stdout)
