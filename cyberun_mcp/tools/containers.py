@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 from cyberun_mcp.api.answers import JsonObject
 from cyberun_mcp.api.models import ContainerAnswer, ContainerService, Method
-from cyberun_mcp.errors import AnswerTooLarge, ApiError
+from cyberun_mcp.errors import AnswerTooLarge, ApiError, UnexpectedAnswer
 from cyberun_mcp.redaction import hide_env_values
 from cyberun_mcp.tools.arguments import Identifier, JsonObjectOf
 from cyberun_mcp.tools.invoke import (
@@ -98,12 +98,12 @@ async def call_container_service(
     by_proxy = _proxy_request(call.api.settings.base_url, service_slug, request)
     try:
         answer = await call.api.call_container_service(service_slug, request)
-    except ApiError as error:
-        error.details = _GATEWAY.get(error.status, "")
-        raise
     except AnswerTooLarge as error:
         # What was too large to read is the JSON around the body; of that, base64 makes three quarters.
         raise too_large(error.size and error.size * 3 // 4, by_proxy) from error
+    except (ApiError, UnexpectedAnswer) as error:
+        error.details = _GATEWAY.get(error.status, "")
+        raise
     answer = readable(answer, by_proxy, text_only=call.api.settings.body == "text")
     return Answer(answer, in_text=without_large_body(answer))
 

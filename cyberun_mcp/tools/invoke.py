@@ -86,7 +86,7 @@ def readable(answer: JsonObject, fetch_it_with: str, *, text_only: bool) -> Json
         raise too_large(len(body), fetch_it_with)
     around = compact(answer if body is None else {**answer, "body_base64": ""})
     if len(around.encode("utf-8", "replace")) > LARGEST_ENVELOPE:
-        raise too_large(len(around) + len(body or b""), fetch_it_with)
+        raise too_large(len(around), fetch_it_with, limit=LARGEST_ENVELOPE)
     if body is None or len(body) > LONGEST_TEXT:
         return answer
     try:
@@ -105,9 +105,9 @@ def without_large_body(answer: JsonObject) -> JsonObject | None:
     return {**answer, "body_base64": f"({len(body):,} characters, in structuredContent only)"}
 
 
-def too_large(size: int | None, fetch_it_with: str) -> AnswerTooLarge:
+def too_large(size: int | None, fetch_it_with: str, limit: int = LARGEST_BODY) -> AnswerTooLarge:
     """The error for an answer of `size` bytes (None: unknown) that cannot be passed on."""
-    error = AnswerTooLarge(200, size, LARGEST_BODY)
+    error = AnswerTooLarge(200, size, limit)
     error.advice = f"The container did answer. To have it whole, fetch it outside this conversation: {fetch_it_with}"
     return error
 

@@ -157,7 +157,9 @@ async def connected(
     transport, _, era = channel.partition("-")
     if transport == "http":
         async with (
-            httpx2.AsyncClient(headers={"Authorization": f"Bearer {KEY}"}, timeout=60) as http,
+            httpx2.AsyncClient(
+                headers={"Authorization": f"Bearer {KEY}"}, timeout=60, limits=httpx2.Limits(max_connections=None)
+            ) as http,
             Client(streamable_http_client(endpoint, http_client=http), mode=era, cache=None) as client,
         ):
             yield client
