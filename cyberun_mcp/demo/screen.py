@@ -1,6 +1,9 @@
 """What the demo shows: quiet lines that stay, and one progress bar that moves while a task runs."""
 
 import io
+import json
+import shlex
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,15 +21,25 @@ from cyberun_mcp.demo.files import SavedFile
 WIDEST = 110  # columns; longer lines are hard to read
 _TOOL_WIDTH = len("list_container_services")
 _BAR_WIDTH = 20
-_NEXT = (
-    ("Claude Code, emulator", "claude mcp add cyberun -- cyberun-mcp --emulator"),
-    ("Claude Code, your account", "claude mcp add cyberun --env CYBERUN_API_KEY=YOUR_KEY -- cyberun-mcp"),
-    ("Cursor, .cursor/mcp.json", '{"mcpServers": {"cyberun": {"command": "cyberun-mcp", "args": ["--emulator"]}}}'),
-    ("Any client, stdio", "cyberun-mcp --emulator"),
-    ("Any client, HTTP", "cyberun-mcp http --emulator"),
-)
-
 Show = Callable[[float, str], None]
+
+
+def next_steps(command: str) -> list[tuple[str, str]]:
+    """What to type to connect a real client to the server that `command` starts, by purpose."""
+    typed = shlex.quote(command)
+    cursor = {"mcpServers": {"cyberun": {"command": command, "args": ["--emulator"]}}}
+    return [
+        ("Claude Code, emulator", f"claude mcp add cyberun -- {typed} --emulator"),
+        ("Claude Code, your account", f"claude mcp add cyberun --env CYBERUN_API_KEY=YOUR_KEY -- {typed}"),
+        ("Cursor, .cursor/mcp.json", json.dumps(cursor)),
+        ("Any client, stdio", f"{typed} --emulator"),
+        ("Any client, HTTP", f"{typed} http --emulator"),
+    ]
+
+
+def _command() -> str:
+    """The name of the command, or where it is when the shell does not know it: in an environment not activated."""
+    return "cyberun-mcp" if shutil.which("cyberun-mcp") else str(Path(sys.executable).with_name("cyberun-mcp"))
 
 
 class _Terminal(Console):
@@ -104,7 +117,7 @@ class Screen:
     def what_next(self) -> None:
         """How to connect a real client."""
         self._show(Text("\nWhat to type next", "bold cyan"))
-        for purpose, command in _NEXT:
+        for purpose, command in next_steps(_command()):
             self._show(Text(f"  {purpose:27}").append(command, "green"), whole=True)
 
     def stopped(self) -> None:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, Field, StringConstraints, ValidationError
@@ -52,6 +51,8 @@ def _problem(schema: JsonSchema, error: ErrorDetails) -> str:
     for part in path:
         parent, node = node, node.get("properties", {}).get(part, {})
     if error["type"] == "extra_forbidden":
+        from difflib import get_close_matches  # 1.5 ms that no start has to pay
+
         close = get_close_matches(str(path[-1]), parent.get("properties", {}), n=1)
         return f"- {name}: unknown argument." + (f" Did you mean {close[0]}?" if close else "")
     if error["type"] == "missing":

@@ -18,6 +18,12 @@ from cyberun_mcp.tools.progress import relay
 from cyberun_mcp.tools.registry import CANCELS, READS, Answer, Call, Link, tool
 from cyberun_mcp.tools.results import page_of, prune, within_budget
 
+# The same answer on every machine, whatever its own tables say; what ComfyUI and Nerfstudio write besides.
+_MIME_TYPES = mimetypes.MimeTypes()
+_MIME_TYPES.add_type("image/webp", ".webp")
+_MIME_TYPES.add_type("model/gltf-binary", ".glb")
+_MIME_TYPES.add_type("model/ply", ".ply")
+
 TaskId = Annotated[Identifier, Field(description="The task's id: run_workflow's task_id, or id in list_tasks.")]
 Status = Annotated[TaskFilter, Field(description="Only tasks in this state. Default: all.")]
 Seconds = Annotated[
@@ -129,5 +135,5 @@ def _links(result: Mapping[str, Any]) -> list[Link]:
 
 def _link(url: str, output: str, expiry: str) -> Link:
     name = unquote(urlsplit(url).path.rpartition("/")[2]) or output
-    mime_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    mime_type = _MIME_TYPES.guess_type(name)[0] or "application/octet-stream"
     return Link(url, name, mime_type, f"Task output {output}{expiry}")

@@ -2,6 +2,8 @@
 
 import os
 import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -83,8 +85,12 @@ def test_the_demo_ends_with_paths_that_exist_and_what_to_type_next(screen: str) 
     paths = [Path(line.split(" kB  ")[1]) for line in listed.splitlines()]
     assert len(paths) == len(PRODUCED)
     assert all(path.is_file() for path in paths)
-    for command in ("claude mcp add ", '{"mcpServers": ', "cyberun-mcp --emulator", "cyberun-mcp http --emulator"):
-        assert command in commands
+    for words in ("claude mcp add ", '{"mcpServers": ', " http --emulator"):
+        assert words in commands
+    [to_type] = re.findall(r"Any client, stdio +(.*)", commands)
+    command, argument = shlex.split(to_type)
+    assert shutil.which(command, path=os.environ["PATH"])
+    assert argument == "--emulator"
 
 
 def test_progress_was_heard_while_a_task_ran(screen: str) -> None:

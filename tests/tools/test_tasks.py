@@ -55,14 +55,19 @@ async def test_a_result_offers_its_single_output_as_a_resource_link(client: Clie
 
 
 async def test_a_result_with_several_outputs_offers_each_once(client: Client, platform: FakePlatform) -> None:
-    urls = {"9.images.0": "https://s3.test/a%20b.png?X=1", "12.mesh.0": "https://s3.test/cloud.unknownext"}
+    urls = {
+        "9.images.0": "https://s3.test/a%20b.png?X=1",
+        "12.mesh.0": "https://s3.test/c.ply",
+        "13": "https://s3.test/c.zzz",
+    }
     several: dict[str, Any] = {**RESULT, "download_url": urls["9.images.0"], "download_urls": urls}
     platform.on("GET", "/r/tasks/t1/result", several)
     result = await client.call_tool("get_task_result", {"task_id": "t1"})
     links = [each for each in result.content if isinstance(each, ResourceLink)]
     assert [(each.name, each.mime_type) for each in links] == [
         ("a b.png", "image/png"),
-        ("cloud.unknownext", "application/octet-stream"),
+        ("c.ply", "model/ply"),
+        ("c.zzz", "application/octet-stream"),
     ]
 
 
