@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from cyberun_mcp.errors import UnexpectedAnswer
+from cyberun_mcp.redaction import redact
 
 logger = logging.getLogger(__name__)
 
@@ -16,15 +17,25 @@ LONGEST_LISTED_TEXT = 160  # characters of a description in a list; the item's o
 
 # Where a parameter lands inside the workflow; the editor needs it, a caller does not.
 _UI_FIELDS = frozenset({"node_id", "field", "target_path", "source_key"})
+# What a task's own code wrote when it failed: it may quote the signed URL or the key that it failed with.
+_FREE_TEXTS = frozenset({"task_error"})
 
 
 def prune(value: Any) -> Any:
     """`value` without nulls and without the fields only the dashboard needs, at any depth; unknown fields stay."""
     if isinstance(value, dict):
-        return {sound(key): prune(each) for key, each in value.items() if each is not None and key not in _UI_FIELDS}
+        return {
+            sound(key): _harmless(each) if key in _FREE_TEXTS else prune(each)
+            for key, each in value.items()
+            if each is not None and key not in _UI_FIELDS
+        }
     if isinstance(value, list):
         return [prune(each) for each in value]
     return sound(value) if isinstance(value, str) else value
+
+
+def _harmless(value: Any) -> Any:
+    return redact(sound(value)) if isinstance(value, str) else prune(value)
 
 
 def page_of(answer: Mapping[str, Any], key: str, aliases: Sequence[str] = ()) -> dict[str, Any]:
