@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 from cyberun_mcp.errors import InvalidArguments
 from cyberun_mcp.tools.schema import JsonSchema, in_words, input_schema
 
+LONGEST_SHOWN_INTEGER = 10**15  # and beyond 4,300 digits Python would refuse to show it
 JSON_TYPE_NAMES = {str: "a string", bool: "a boolean", int: "an integer", float: "a number", list: "an array"}
 
 
@@ -68,7 +69,7 @@ def _kind_of(value: Any) -> str:
         return "null"
     if value == "":
         return "an empty string"
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < LONGEST_SHOWN_INTEGER:
         return str(value)
     return JSON_TYPE_NAMES.get(type(value), "an object")
 
