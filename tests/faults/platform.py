@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
 from tests.faults.exchange import Exchange, Hangup, Seen, next_request
 
@@ -33,6 +33,7 @@ class Subject:
     status: str = "running"
     output: Any = field(default_factory=lambda: {"storage_key": "tasks/1/output.png"})
     error: str = ""
+    steps: int = 0
     asked: Counter[str] = field(default_factory=Counter)
 
     def task(self) -> dict[str, Any]:
@@ -90,13 +91,18 @@ class FaultyPlatform:
         identifier, part = _about(exchange.seen)
         subject = self._subjects.setdefault(identifier, Subject(identifier))
         subject.asked[part] += 1
-        script = self.scripts.get((identifier.partition(".")[0], part), self._as_documented)
+        await self.respond(exchange, subject, part)
+
+    async def respond(self, exchange: Exchange, subject: Subject, part: str) -> None:
+        """Answer a request about one part of a subject; by its script, where it has one."""
+        script = self.scripts.get((subject.id.partition(".")[0], part), self.as_documented)
         await script(exchange, subject)
 
-    async def _as_documented(self, exchange: Exchange, subject: Subject) -> None:
+    async def as_documented(self, exchange: Exchange, subject: Subject) -> None:
+        """Answer as the platform does when all is well."""
         match exchange.seen.path.removeprefix(PREFIX).partition("?")[0].strip("/").split("/"):
             case ["tasks"]:
-                await exchange.json({"task_list": list(reversed(self.created)), "page_meta": _meta(len(self.created))})
+                await exchange.json(self._page_of_tasks(exchange.seen.path))
             case ["tasks", _]:
                 await exchange.json(subject.task())
             case ["tasks", _, "result"]:
@@ -127,6 +133,13 @@ class FaultyPlatform:
             case _:
                 await exchange.json({"error_message": "resource not found"}, 404)
 
+    def _page_of_tasks(self, path: str) -> dict[str, Any]:
+        """One page of the tasks that runs have made, oldest first: the order is documented nowhere."""
+        query = parse_qs(path.partition("?")[2])
+        page, size = (int(query[name][0]) for name in ("current_page", "per_page"))
+        tasks = self.created[(page - 1) * size : page * size]
+        return {"task_list": tasks, "page_meta": _meta(len(self.created), page, size)}
+
     def accept_run(self, workflow_slug: str) -> str:
         """Make the task of one accepted run; its id."""
         task_id = f"task-{len(self.created) + 1}.{workflow_slug}"
@@ -146,8 +159,8 @@ def _about(seen: Seen) -> tuple[str, str]:
     return (parts[1] if len(parts) > 1 else parts[0]), (parts[2] if len(parts) > 2 else "")
 
 
-def _meta(total: int) -> dict[str, int]:
-    return {"current_page": 1, "per_page": 100, "total_count": total}
+def _meta(total: int, page: int = 1, size: int = 100) -> dict[str, int]:
+    return {"current_page": page, "per_page": size, "total_count": total}
 
 
 @contextmanager
