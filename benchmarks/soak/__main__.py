@@ -40,6 +40,9 @@ SETTINGS = {
 }
 
 
+QUIET = 6  # seconds, after which a connection that idles is closed as soon as its pool is used again
+
+
 @dataclass(frozen=True)
 class Footprint:
     """What a process holds: open files, and resident memory in MiB."""
@@ -65,15 +68,23 @@ def footprint_of_child() -> Footprint:
     raise RuntimeError("the server is not running")
 
 
+async def settled(client: Client) -> Footprint:
+    """The footprint of the server once connections that were only kept in reserve have been closed."""
+    await anyio.sleep(QUIET)
+    for tool, arguments in (("list_agents", {}), ("stream_task_events", {"task_id": "last"}), ("list_agents", {})):
+        await client.call_tool(tool, arguments)
+    return footprint_of_child()
+
+
 @asynccontextmanager
 async def server(channel: str, platform: FaultyPlatform) -> AsyncIterator[Client]:
     """A client of a server of its own, over either transport."""
-    with tempfile.TemporaryFile("w+") as log:
+    with tempfile.TemporaryDirectory() as folder, (Path(folder) / "stderr.log").open("w+") as log:
         if channel.startswith("stdio"):
             async with connected(channel, platform.base_url, "", log, **SETTINGS) as client:
                 yield client
         else:
-            with http_server(platform.base_url, **SETTINGS) as endpoint:
+            with http_server(platform.base_url, log, **SETTINGS) as endpoint:
                 async with connected(channel, platform.base_url, endpoint) as client:
                     yield client
 
@@ -85,11 +96,11 @@ async def soak(channel: str, calls: int, waits: int, seed: int) -> bool:
         async with server(channel, platform) as client:
             load = Load(client, platform, seed)
             await load.go(calls // 3, waits // 3)
-            before = footprint_of_child()
+            before = await settled(client)
             began = time.monotonic()
             await load.go(calls, waits)
             took = time.monotonic() - began
-            after = footprint_of_child()
+            after = await settled(client)
     show(channel, load.ledger, platform, calls / took, before, after)
     return load.ledger.flawless and not after.grew_beyond(before)
 
@@ -97,20 +108,16 @@ async def soak(channel: str, calls: int, waits: int, seed: int) -> bool:
 def show(channel: str, ledger: Ledger, platform: Unreliable, pace: float, before: Footprint, after: Footprint) -> None:
     runs = sum(number for name, number in ledger.outcomes.items() if name.startswith("run_"))
     ended = ledger.outcomes["stream_task_events ok"]
+    flaws = (len(ledger.lost), len(ledger.repeated), len(ledger.internal))
+    growth = after.memory / before.memory - 1
     rows = [
         ("calls and waits answered", f"{ledger.outcomes.total():,} ({pace:.0f}/s)"),
         ("requests, and faults among them", f"{len(platform.requests):,}, {platform.faults.total():,}"),
         ("runs, and tasks made of them", f"{runs:,}, {len(platform.created):,}"),
         ("waits, ended with their output", f"{ended:,}"),
-        (
-            "tasks lost, runs repeated, internal errors",
-            f"{len(ledger.lost)}, {len(ledger.repeated)}, {len(ledger.internal)}",
-        ),
+        ("tasks lost, runs repeated, internal errors", ", ".join(map(str, flaws))),
         ("open files, warm and at the end", f"{before.files} → {after.files}"),
-        (
-            "memory, warm and at the end",
-            f"{before.memory:.1f} → {after.memory:.1f} MiB ({after.memory / before.memory - 1:+.1%})",
-        ),
+        ("memory, warm and at the end", f"{before.memory:.1f} → {after.memory:.1f} MiB ({growth:+.1%})"),
     ]
     print(f"\n{channel}")
     for name, value in rows:

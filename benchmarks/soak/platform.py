@@ -44,18 +44,21 @@ class Unreliable(FaultyPlatform):
 
     async def _run(self, exchange: Exchange, subject: Subject) -> None:
         if self._random.random() >= FAULTS:
-            return await self.as_documented(exchange, subject)
+            await self.as_documented(exchange, subject)
+            return
         kind = self._random.choice(["lost run", "run lost on its way back", "run answered 502"])
         self.faults[kind] += 1
         if kind != "lost run":
             self.accept_run(subject.id)
         if kind == "run answered 502":
-            return await exchange.text("<h1>Bad Gateway</h1>", "text/html", 502)
-        return exchange.drop()
+            await exchange.text("<h1>Bad Gateway</h1>", "text/html", 502)
+        else:
+            exchange.drop()
 
     async def _events(self, exchange: Exchange, subject: Subject) -> None:
         if self._random.random() < FAULTS:
-            return await self._fail(exchange)
+            await self._fail(exchange)
+            return
         await exchange.open_events()
         for step in range(subject.steps, 10):
             subject.steps = step
@@ -67,4 +70,4 @@ class Unreliable(FaultyPlatform):
             await asyncio.sleep(0.02)
         subject.status, subject.output = "completed", OUTPUT
         await exchange.event("completed", status="completed", output=OUTPUT)
-        return await exchange.end()
+        await exchange.end()
