@@ -1,0 +1,137 @@
+"""One message to the remote and everything that comes back for it, in either era; renews a session the remote has lost.
+
+A message is sent once. The exceptions are proven harmless: a 404 for a session says that nothing was carried out, and
+`connections` may repeat what changes nothing.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from cyberun_mcp.bridge.connections import Connections
+from cyberun_mcp.bridge.endpoint import Endpoint
+from cyberun_mcp.bridge.headers import envelope_headers
+from cyberun_mcp.bridge.messages import Message
+from cyberun_mcp.bridge.replies import Position, Reply, messages, one_line, replies
+from cyberun_mcp.bridge.session import INITIALIZED, Session
+from cyberun_mcp.bridge.trouble import Trouble, answer_lost, refused, session_gone
+
+_ACCEPT = {"Accept": "application/json, text/event-stream"}
+_ACCEPT_EVENTS = {"Accept": "text/event-stream"}
+_NOTE_TIMEOUT = 10.0  # seconds until the remote must have taken a notification
+_RELISTEN = 1.0  # seconds before a stream that has ended is asked for again, unless the remote names a time
+
+Deliver = Callable[[bytes], Awaitable[None]]
+logger = logging.getLogger(__name__)
+
+
+class SessionLost(Exception):
+    """The remote does not know the session; the request was not carried out."""
+
+
+class Exchange:
+    """The remote, as the relay sees it. `deliver` takes the lines meant for the client."""
+
+    def __init__(self, endpoint: Endpoint, deliver: Deliver) -> None:
+        self.session = Session()
+        self._endpoint = endpoint
+        self._deliver = deliver
+        self._connections = Connections(endpoint)
+        self._renewal = asyncio.Lock()
+
+    async def request(self, message: Message) -> None:
+        """Send a request and deliver what comes up to its reply. Raises Trouble if there is none."""
+        version = message.envelope_version
+        if version is not None:
+            await self._until_reply(message, envelope_headers(message, version), self._pass_on)
+        elif message.method == "initialize":
+            self.session.begin(message)
+            await self._until_reply(message, {}, self._pass_on)
+        else:
+            await self._in_session(message)
+
+    async def note(self, message: Message) -> None:
+        """Send a notification, or the client's answer to a request of the remote. Raises Trouble."""
+        version = message.envelope_version
+        headers = self.session.headers() if version is None else envelope_headers(message, version)
+        async with (
+            asyncio.timeout(_NOTE_TIMEOUT),
+            self._connections.exchange("POST", _ACCEPT | headers, message.line, method=message.method) as answer,
+        ):
+            if answer.status >= 300:
+                content = await answer.read()
+                raise refused(self._endpoint, message.method, answer.status, answer.headers, content)
+
+    async def listen(self) -> None:
+        """Deliver what the remote says on its own, as long as the session lives; many remotes never do."""
+        session, position = self.session.id, Position()
+        while session is not None and session == self.session.id:
+            try:
+                async with self._connections.exchange("GET", self._resuming(position), method="ping") as answer:
+                    if answer.status != 200 or answer.media_type != "text/event-stream":
+                        return
+                    async for data, _ in messages(answer, position):
+                        await self._deliver(one_line(data))
+            except Trouble as trouble:
+                logger.debug("%s", trouble)
+            await asyncio.sleep(_RELISTEN if position.retry is None else position.retry)
+
+    async def leave(self) -> None:
+        """Tell the remote that the session is over; it may forget it."""
+        async with self._connections.exchange("DELETE", self.session.headers()):
+            return
+
+    async def _in_session(self, message: Message) -> None:
+        if self.session.must_be_opened:
+            await self._renew(None)
+        session = self.session.id
+        try:
+            return await self._until_reply(message, self.session.headers(), self._pass_on)
+        except SessionLost:
+            await self._renew(session)
+        try:
+            return await self._until_reply(message, self.session.headers(), self._pass_on)
+        except SessionLost as error:
+            raise session_gone(self._endpoint) from error
+
+    async def _renew(self, lost: str | None) -> None:
+        """Open the session anew, as the client once opened it, unless another call has just done so."""
+        async with self._renewal:
+            if self.session.id != lost or self.session.opening is None:
+                return
+            logger.warning("The remote has no session for this client; opening one.")
+            self.session.id = self.session.version = None
+            await self._until_reply(self.session.opening, {}, self._settle_silently)
+            await self.note(INITIALIZED)
+
+    async def _until_reply(
+        self, message: Message, headers: dict[str, str], take: Callable[..., Awaitable[None]]
+    ) -> None:
+        """Send `message`, and hand to `take` what comes back up to its reply."""
+        position = Position()
+        async with self._connections.exchange("POST", _ACCEPT | headers, message.line, method=message.method) as answer:
+            if answer.status == 404 and "Mcp-Session-Id" in headers:
+                raise SessionLost
+            async for reply in replies(self._endpoint, answer, message, position):
+                await take(message, reply, answer.headers)
+                if reply.final:
+                    return
+        raise answer_lost(self._endpoint, message.method, "its stream ended without a reply")
+
+    async def _pass_on(self, message: Message, reply: Reply, headers: dict[str, str]) -> None:
+        self._settle(message, reply, headers)
+        await self._deliver(reply.line)
+
+    async def _settle_silently(self, message: Message, reply: Reply, headers: dict[str, str]) -> None:
+        self._settle(message, reply, headers)
+        if reply.final and "error" in reply.body:
+            raise Trouble(self._endpoint.redact(f"The session could not be opened anew: {reply.body['error']}"))
+
+    def _settle(self, message: Message, reply: Reply, headers: dict[str, str]) -> None:
+        """Take note of what `initialize` has settled, before the client reads it and goes on."""
+        if reply.final and message.method == "initialize" and isinstance(result := reply.body.get("result"), dict):
+            self.session.settle(result, headers)
+
+    def _resuming(self, position: Position) -> dict[str, str]:
+        last = {"Last-Event-ID": position.last_id} if position.last_id else {}
+        return _ACCEPT_EVENTS | self.session.headers() | last

@@ -1,0 +1,84 @@
+"""The bridge as a process: stdin and stdout, signals, and a quick end."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from cyberun_mcp.bridge.endpoint import Endpoint, endpoint
+from cyberun_mcp.bridge.lines import open_lines
+from cyberun_mcp.bridge.output import open_output
+from cyberun_mcp.bridge.relay import Relay
+from cyberun_mcp.redaction import RedactingFormatter
+
+_FAREWELL = 0.05  # seconds; clients kill what has not ended 100 ms after the end of its input
+_FILES = 4096  # descriptors: each call in flight has a connection, and macOS allows 256 unless asked
+
+
+def run_bridge(url: str, headers: Sequence[str], header_file: Path | None, *, allow_http: bool) -> int:
+    """Serve the client on stdin and stdout until it leaves or a signal comes; the exit status to end with.
+
+    Raises ConfigurationError. The caller ends the process without joining threads: one may wait for stdin.
+    """
+    _log_to_stderr()
+    remote = endpoint(url, headers, header_file, allow_http=allow_http, environ=os.environ)
+    _allow_many_connections()
+    return asyncio.new_event_loop().run_until_complete(_serve(remote))
+
+
+async def _serve(remote: Endpoint) -> int:
+    loop = asyncio.get_running_loop()
+    signalled: asyncio.Future[int] = loop.create_future()
+    _on_signals(loop, signalled)
+    output, lines = await open_output(), await open_lines()
+    relay = Relay(remote, output)
+    reading = asyncio.create_task(relay.run(lines))
+    ends = (
+        reading,
+        signalled,
+        asyncio.create_task(output.lost.wait()),
+        asyncio.create_task(_left(lines.ended, reading)),
+    )
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    await relay.end(_FAREWELL)
+    return signalled.result() if signalled.done() else 0
+
+
+async def _left(ended: asyncio.Event, reading: asyncio.Task[None]) -> None:
+    """The client has closed our input: its last lines are taken, unless it reads nothing either."""
+    await ended.wait()
+    await asyncio.wait((reading,), timeout=_FAREWELL / 2)
+
+
+def _on_signals(loop: asyncio.AbstractEventLoop, signalled: "asyncio.Future[int]") -> None:
+    def end(status: int) -> None:
+        if not signalled.done():
+            signalled.set_result(status)
+
+    for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 0)):
+        try:
+            loop.add_signal_handler(number, end, status)
+        except NotImplementedError:  # Windows
+            signal.signal(number, lambda *_, status=status: loop.call_soon_threadsafe(end, status))
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(RedactingFormatter("cyberun-mcp bridge: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+
+
+def _allow_many_connections() -> None:
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(ValueError, OSError):  # some systems refuse; then calls in flight are fewer
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -1,0 +1,97 @@
+"""The JSON-RPC messages in the remote's answer to one request, each as a line for the client."""
+
+import json
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from cyberun_mcp.bridge.connections import Answer
+from cyberun_mcp.bridge.endpoint import Endpoint
+from cyberun_mcp.bridge.events import EventStream
+from cyberun_mcp.bridge.messages import Id, Message
+from cyberun_mcp.bridge.trouble import no_mcp, refused
+
+_OURS_TO_WORD = (401, 403, 429)  # what to do about these is known here, and not to the remote
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Position:
+    """How far a stream of events was read, for the remotes that let it be resumed."""
+
+    last_id: str = ""
+    retry: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A message of the remote. `final`: the response to the request; others are what it says meanwhile."""
+
+    line: bytes
+    body: dict[str, Any]
+    final: bool
+
+
+async def replies(endpoint: Endpoint, answer: Answer, request: Message, position: Position) -> AsyncIterator[Reply]:
+    """Everything the remote says to `request`. Raises Trouble where it says it in another language than JSON-RPC."""
+    if answer.status == 200 and answer.media_type == "text/event-stream":
+        async for data, said in messages(answer, position):
+            yield _reply(data, said, request.id)
+        return
+    content = await answer.read()
+    body = _object(content) if answer.media_type == "application/json" else None
+    if answer.status >= 300:
+        if body is None or not _is_error(body) or answer.status in _OURS_TO_WORD:
+            raise refused(endpoint, request.method, answer.status, answer.headers, content)
+        yield _readdressed(body, request.id)  # the SDK's servers put `null` or "server-error" there
+    elif body is None:
+        raise no_mcp(endpoint, answer.media_type, content)
+    else:
+        yield _reply(content, body, request.id)
+
+
+async def messages(answer: Answer, position: Position) -> AsyncIterator[tuple[bytes, dict[str, Any]]]:
+    """The messages of a stream of events."""
+    events = EventStream(answer.pieces)
+    async for data in events:
+        position.last_id, position.retry = events.last_id, events.retry
+        if (body := _object(data)) is not None:
+            yield data, body
+        else:
+            logger.warning("an event of the remote is no JSON-RPC message (%d bytes); dropped", len(data))
+    position.last_id, position.retry = events.last_id, events.retry
+
+
+def one_line(content: bytes) -> bytes:
+    """JSON on one line: a newline in it can only stand between its parts, where a blank serves as well."""
+    if b"\n" in content or b"\r" in content:
+        content = content.replace(b"\n", b" ").replace(b"\r", b" ")
+    return content.strip()
+
+
+def _reply(content: bytes, body: dict[str, Any], request_id: Id | None) -> Reply:
+    if "method" in body:
+        return Reply(one_line(content), body, final=False)
+    if body.get("id") is None and _is_error(body):
+        return _readdressed(body, request_id)
+    return Reply(one_line(content), body, final=body.get("id") == request_id)
+
+
+def _readdressed(body: dict[str, Any], request_id: Id | None) -> Reply:
+    """An error the remote could not attribute, addressed to the request it answers."""
+    addressed = {**body, "jsonrpc": "2.0", "id": request_id}
+    return Reply(json.dumps(addressed).encode(), addressed, final=True)
+
+
+def _is_error(body: dict[str, Any]) -> bool:
+    error = body.get("error")
+    return isinstance(error, dict) and isinstance(error.get("code"), int) and isinstance(error.get("message"), str)
+
+
+def _object(content: bytes) -> dict[str, Any] | None:
+    try:
+        body = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    return body if isinstance(body, dict) else None
