@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 CLOCK_SKEW = timedelta(seconds=30)  # between the platform and us, when looking for a task created "since we sent"
 CANDIDATES = 5  # tasks named in an error; more would bury the advice
+PAGE = 100  # tasks, the most that the platform gives at a time
+MOST_PAGES = 5  # read from either end of the list
 LOOKING = 10.0  # seconds of a call kept for finding the candidates, but never more than LOOKING_SHARE of it
 LOOKING_SHARE = 0.3
 
@@ -86,28 +88,37 @@ async def _unknown_outcome(
     unknown = OutcomeUnknown(f"{error}\nThe run was sent, but whether it was accepted is unknown.")
     try:
         workflow = await look_up(api)
-        tasks = await _tasks_of_late(api)
+        tasks = await _tasks_since(api, sent_at - CLOCK_SKEW)
     except CyberunError as second:
         unknown.advice = f"Do not run it again yet: look with list_tasks first (looking failed just now: {second})."
         return unknown
-    candidates = [
-        each
-        for each in tasks
-        if each.get("workflow_id") == workflow.get("id") and _created(each) >= sent_at - CLOCK_SKEW
-    ]
+    candidates = [each for each in tasks if each.get("workflow_id") == workflow.get("id")]
     candidates.sort(key=_created, reverse=True)
     unknown.advice = _advice_on(candidates[:CANDIDATES])
     return unknown
 
 
-async def _tasks_of_late(api: "CyberunClient") -> list[JsonObject]:
-    """The first and the last page of all tasks: which end is the newest is documented nowhere."""
-    page = {"current_page": 1, "per_page": 100}
-    first = await api.list_tasks(page)
-    total = (first.get("page_meta") or {}).get("total_count")
-    last_number = -(-total // page["per_page"]) if isinstance(total, int) else 1
-    pages = [first] if last_number <= 1 else [first, await api.list_tasks({**page, "current_page": last_number})]
-    return [each for one in pages for each in one.get("task_list") or [] if isinstance(each, dict)]
+async def _tasks_since(api: "CyberunClient", since: datetime) -> list[JsonObject]:
+    """The tasks created since, from both ends of the list: which end is the newest is documented nowhere."""
+    first, total = await _page_of_tasks(api, 1)
+    last_number = -(-total // PAGE)
+    found = {str(each.get("id")): each for each in first}
+    for page, numbers in ((first, range(2, last_number)), ([], range(last_number, 1, -1))):
+        for number in numbers[:MOST_PAGES]:
+            if any(_created(each) < since for each in page):
+                break  # what follows is older still
+            page, _ = await _page_of_tasks(api, number)
+            found |= {str(each.get("id")): each for each in page}
+    return [each for each in found.values() if _created(each) >= since]
+
+
+async def _page_of_tasks(api: "CyberunClient", number: int) -> tuple[list[JsonObject], int]:
+    """The tasks of one page, and how many there are in all, as far as the answer tells."""
+    answer = await api.list_tasks({"current_page": number, "per_page": PAGE})
+    tasks, meta = answer.get("task_list"), answer.get("page_meta")
+    total = meta.get("total_count") if isinstance(meta, dict) else None
+    listed = [each for each in tasks if isinstance(each, dict)] if isinstance(tasks, list) else []
+    return listed, total if isinstance(total, int) else len(listed)
 
 
 def _advice_on(candidates: list[JsonObject]) -> str:
