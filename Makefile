@@ -29,7 +29,7 @@ docs: $(VENV)/.dev ## Write the generated parts of the README anew
 	UPDATE_DOCS=1 $(IN) -m pytest tests/test_readme.py
 
 pin: $(VENV)/.dev ## Renew constraints/pinned.txt from the newest versions allowed
-	$(IN) -m pip install -q --upgrade --upgrade-strategy eager -e '.[dev]'
+	$(IN) -m pip install -q --upgrade --upgrade-strategy eager -e '.[dev,fast,image]'
 	(sed -n 1p constraints/pinned.txt; $(IN) -m pip freeze --exclude-editable --exclude cyberun-mcp) > $(VENV)/pinned.txt
 	cp $(VENV)/pinned.txt constraints/pinned.txt
 

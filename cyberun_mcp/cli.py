@@ -13,10 +13,10 @@ import click
 from click.core import ParameterSource
 
 from cyberun_mcp import __version__
-from cyberun_mcp.settings import Settings, options, settings_from
+from cyberun_mcp.endpoint import ENV_PREFIX, EndpointSettings
+from cyberun_mcp.settings import Settings, flagged_fields, flags_of, options, settings_from
 
 EMULATOR_PORT = 8787
-HTTP_PORT = 8000
 
 emulator_option = click.option(
     "--emulator",
@@ -49,18 +49,20 @@ def cli(context: click.Context, /, emulator: bool, **given: Any) -> None:
 
 
 @cli.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=HTTP_PORT, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
-@click.option("--allowed-host", multiple=True, help="Host name clients may use besides loopback's; repeatable.")
+@flags_of(EndpointSettings, ENV_PREFIX)
 @options
 @emulator_option
-def http(host: str, port: int, allowed_host: tuple[str, ...], emulator: bool, **given: Any) -> None:
+def http(emulator: bool, **given: Any) -> None:
     """Serve the tools at http://HOST:PORT/mcp (Streamable HTTP, stateless).
 
-    Every request brings its own key, as `Authorization: Bearer sk-…`; this server holds none.
+    Every request brings its own key, as `Authorization: Bearer sk-…`; this server holds none, unless it is told to act
+    with its own. /livez, /readyz and /metrics tell how it is. SIGTERM lets running calls finish.
     """
+    endpoint = EndpointSettings(**{each.name: given.pop(each.name) for each in flagged_fields(EndpointSettings)})
     settings = _settings(given)
-    _end_process(_run(lambda: _serve_http(settings, host, port, allowed_host, emulator)))
+    from cyberun_mcp.transports.serving import event_loop_options
+
+    _end_process(_run(lambda: _serve_http(settings, endpoint, emulator), event_loop_options()))
 
 
 @cli.command("emulator")
@@ -111,7 +113,7 @@ def _settings(given: dict[str, Any]) -> Settings:
     from cyberun_mcp.logs import log_to_stderr
 
     settings = settings_from(given)
-    log_to_stderr(settings.log_level)
+    log_to_stderr(settings.log_level, settings.log_format)
     return settings
 
 
@@ -133,19 +135,26 @@ async def _serve_stdio(settings: Settings, emulator: bool) -> int:
         return await serve_stdio(server)
 
 
-async def _serve_http(settings: Settings, host: str, port: int, allowed_hosts: tuple[str, ...], emulator: bool) -> int:
-    from cyberun_mcp.transports.http import PATH, build_app, listen, serve_http
+async def _serve_http(settings: Settings, endpoint: EndpointSettings, emulator: bool) -> int:
+    from cyberun_mcp.errors import ConfigurationError
+    from cyberun_mcp.transports.http import PATH
+    from cyberun_mcp.transports.serving import check, listen, serve
+    from cyberun_mcp.transports.workers import serve_with_workers
 
-    try:
-        listener = listen(host, port)
-    except OSError as error:
-        raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror}") from error
+    host, port = endpoint.host, endpoint.port
     async with _platform(settings, emulator) as chosen:
+        try:
+            check(chosen, endpoint)
+            listener = listen(host, port)
+        except ConfigurationError as error:
+            raise click.ClickException(str(error)) from error
+        except OSError as error:
+            raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror}") from error
         if emulator:
             _say(f"Callers of this endpoint use the embedded platform's key: {chosen.api_key}")
         shown = f"[{host}]" if ":" in host else host
         _say(f"MCP endpoint: http://{shown}:{listener.getsockname()[1]}{PATH} (platform: {chosen.base_url})")
-        await serve_http(build_app(chosen, host, allowed_hosts), listener)
+        await (serve if endpoint.workers == 1 else serve_with_workers)(chosen, endpoint, listener)
     return 0
 
 
@@ -196,11 +205,11 @@ def _importing() -> Iterator[None]:
         gc.enable()
 
 
-def _run(program: Callable[[], Awaitable[int]]) -> int:
+def _run(program: Callable[[], Awaitable[int]], event_loop: dict[str, Any] | None = None) -> int:
     import anyio
 
     try:
-        return anyio.run(program)
+        return anyio.run(program, backend_options=event_loop)
     except KeyboardInterrupt:
         return 130
 

@@ -16,10 +16,11 @@ from cyberun_mcp import __version__
 from cyberun_mcp.errors import CyberunError, explain
 from cyberun_mcp.instructions import INSTRUCTIONS
 from cyberun_mcp.settings import Settings
+from cyberun_mcp.telemetry import SILENT, Telemetry
 from cyberun_mcp.tools import TOOLS
 from cyberun_mcp.tools.arguments import parse_arguments
 from cyberun_mcp.tools.patience import patience_of
-from cyberun_mcp.tools.registry import Answer, Call, Tool
+from cyberun_mcp.tools.registry import Answer, Call, Report, Tool
 from cyberun_mcp.tools.results import compact, keep_promise
 
 if TYPE_CHECKING:
@@ -41,13 +42,16 @@ _SAME_FOR_ALL = CacheHint(ttl_ms=3_600_000, scope="public")  # the list changes 
 
 
 def build_server(
-    settings: Settings, credential_of: CredentialOf, transport: "httpx2.AsyncBaseTransport | None" = None
+    settings: Settings,
+    credential_of: CredentialOf,
+    transport: "httpx2.AsyncBaseTransport | None" = None,
+    telemetry: Telemetry = SILENT,
 ) -> Server[Any]:
     """The server. `credential_of` tells whose key a request acts with; it may raise ConfigurationError.
 
     `transport` replaces the network, for tests.
     """
-    calls = _Calls(settings, credential_of, transport)
+    calls = _Calls(settings, credential_of, transport, telemetry)
     return Server(
         NAME,
         version=__version__,
@@ -72,11 +76,16 @@ class _Calls:
     """Answers `tools/call`. Its one piece of state is the platform's connections, opened at the first call."""
 
     def __init__(
-        self, settings: Settings, credential_of: CredentialOf, transport: "httpx2.AsyncBaseTransport | None"
+        self,
+        settings: Settings,
+        credential_of: CredentialOf,
+        transport: "httpx2.AsyncBaseTransport | None",
+        telemetry: Telemetry,
     ) -> None:
         self._settings = settings
         self._credential_of = credential_of
         self._transport = transport
+        self._telemetry = telemetry
         self._platform: Platform | None = None
 
     @asynccontextmanager
@@ -93,13 +102,16 @@ class _Calls:
         if tool is None:
             raise MCPError(mcp_types.INVALID_PARAMS, f"Unknown tool: {params.name}")
         began, outcome = time.perf_counter(), "cancelled"
+        self._telemetry.call_began(tool.name)
         try:
             result = await self._result_of(tool, context, params.arguments or {})
             outcome = "error" if result.is_error else "ok"
             return result
         finally:
-            milliseconds = (time.perf_counter() - began) * 1000
-            logger.info("tool=%s outcome=%s ms=%.0f request=%s", tool.name, outcome, milliseconds, context.request_id)
+            seconds = time.perf_counter() - began
+            self._telemetry.call_ended(tool.name, outcome, seconds)
+            known = {"tool": tool.name, "outcome": outcome, "ms": round(seconds * 1000), "request": context.request_id}
+            logger.info("tool=%(tool)s outcome=%(outcome)s ms=%(ms)d request=%(request)s", known, extra=known)
 
     async def _result_of(self, tool: Tool, context: Context, given: dict[str, Any]) -> mcp_types.CallToolResult:
         try:
@@ -116,11 +128,22 @@ class _Calls:
         if self._platform is None:
             from cyberun_mcp.api.client import Platform
 
-            self._platform = Platform(self._settings, self._transport)
+            self._platform = Platform(self._settings, self._transport, self._telemetry)
         patience = patience_of(_client_name(context))
         deadline = anyio.current_time() + self._settings.call_timeout
         api = self._platform.client_for(self._credential_of(context), deadline)
-        return Call(api, report=context.session.report_progress, patience=patience)
+        return Call(api, report=self._report_of(context), patience=patience)
+
+    def _report_of(self, context: Context) -> Report:
+        report = context.session.report_progress
+        if "progress_token" not in (context.meta or {}):
+            return report
+
+        async def counted(progress: float, total: float | None, message: str | None) -> None:
+            await report(progress, total, message)
+            self._telemetry.progress_sent()
+
+        return counted
 
 
 def _client_name(context: Context) -> str | None:

@@ -16,6 +16,7 @@ import click
 DEFAULT_BASE_URL = "https://core.cyberun.cloud/api/v1"
 ENV_PREFIX = "CYBERUN_"
 LOG_LEVELS = ("debug", "info", "warning", "error")
+LOG_FORMATS = ("text", "json")
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -34,8 +35,9 @@ def base_url(value: str) -> str:
     return url.geturl().rstrip("/")
 
 
-def _setting(default: Any, help_text: str, kind: Any) -> Any:
-    return field(default=default, metadata={"help": help_text, "kind": kind})
+def setting(default: Any, help_text: str, kind: Any, **more: Any) -> Any:
+    """A field that is a flag too; `more` goes to `click.option`."""
+    return field(default=default, metadata={"help": help_text, "kind": kind, "more": more})
 
 
 @dataclass(frozen=True)
@@ -44,37 +46,40 @@ class Settings:
 
     # A process's arguments are visible to every user of the machine, so the key is no flag, and no repr shows it.
     api_key: str | None = field(default=None, repr=False)
-    base_url: str = _setting(DEFAULT_BASE_URL, "The Cyberun REST API.", base_url)
-    team_id: str | None = _setting(None, "The team a JWT acts for; sk- and dk- keys carry theirs.", click.STRING)
-    request_timeout: float = _setting(
+    base_url: str = setting(DEFAULT_BASE_URL, "The Cyberun REST API.", base_url)
+    team_id: str | None = setting(None, "The team a JWT acts for; sk- and dk- keys carry theirs.", click.STRING)
+    request_timeout: float = setting(
         30.0, "Seconds to wait for one answer of the platform.", click.FloatRange(0.1, 600)
     )
-    connect_timeout: float = _setting(5.0, "Seconds to wait for a connection.", click.FloatRange(0.1, 60))
-    pool_timeout: float = _setting(
+    connect_timeout: float = setting(5.0, "Seconds to wait for a connection.", click.FloatRange(0.1, 60))
+    pool_timeout: float = setting(
         5.0, "Seconds to queue for a connection when all are in use.", click.FloatRange(0.1, 60)
     )
-    call_timeout: float = _setting(
+    call_timeout: float = setting(
         50.0, "Seconds one tool call may take, retries included; many clients give up at 60.", click.FloatRange(1, 3600)
     )
-    events_idle: float = _setting(
+    events_idle: float = setting(
         15.0,
         "Seconds without a byte of events after which the task is asked for its state.",
         click.FloatRange(0.1, 600),
     )
-    poll_interval: float = _setting(
+    poll_interval: float = setting(
         3.0, "Seconds between two questions where the event stream is blocked.", click.FloatRange(0.05, 60)
     )
-    body: str = _setting(
+    body: str = setting(
         "both",
         "What call_container_service returns of a short text body: base64 and text, or text alone.",
         click.Choice(("both", "text")),
     )
-    log_level: str = _setting("info", "How much to say on stderr.", click.Choice(LOG_LEVELS, case_sensitive=False))
+    log_level: str = setting("info", "How much to say on stderr.", click.Choice(LOG_LEVELS, case_sensitive=False))
+    log_format: str = setting(
+        "text", "How to say it: lines to read, or one JSON object each.", click.Choice(LOG_FORMATS)
+    )
 
 
-def env_name(name: str) -> str:
+def env_name(name: str, prefix: str = ENV_PREFIX) -> str:
     """The environment variable of a setting: `base_url` → `CYBERUN_BASE_URL`."""
-    return ENV_PREFIX + name.upper()
+    return prefix + name.upper()
 
 
 def flag_name(name: str) -> str:
@@ -82,23 +87,35 @@ def flag_name(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def flagged_fields() -> list[Field[Any]]:
-    """The fields that have a flag, in the order the help shows them: all but the key."""
-    return [each for each in fields(Settings) if each.metadata]
+def flagged_fields(settings: type[Any] = Settings) -> list[Field[Any]]:
+    """The fields that have a flag, in the order the help shows them."""
+    return [each for each in fields(settings) if each.metadata]
+
+
+def flags_of(settings: type[Any], prefix: str) -> Callable[[Command], Command]:
+    """Give a click command one option for every flagged field, each with its environment variable."""
+
+    def decorate(command: Command) -> Command:
+        for each in reversed(flagged_fields(settings)):
+            command = click.option(
+                flag_name(each.name),
+                each.name,
+                type=each.metadata["kind"],
+                envvar=env_name(each.name, prefix),
+                default=each.default,
+                show_default=each.default not in (None, ()),
+                show_envvar=True,
+                help=each.metadata["help"],
+                **each.metadata["more"],
+            )(command)
+        return command
+
+    return decorate
 
 
 def options(command: Command) -> Command:
-    """Give a click command one option for every setting, each with its environment variable, and the key's file."""
-    for each in reversed(flagged_fields()):
-        command = click.option(
-            flag_name(each.name),
-            type=each.metadata["kind"],
-            envvar=env_name(each.name),
-            default=each.default,
-            show_default=each.default is not None,
-            show_envvar=True,
-            help=each.metadata["help"],
-        )(command)
+    """Give a click command the options of `Settings`, and the key's file."""
+    command = flags_of(Settings, ENV_PREFIX)(command)
     return click.option(
         "--api-key-file",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),

@@ -11,8 +11,12 @@ PACKAGE = Path(__file__).parents[1] / "cyberun_mcp"
 FLOORS = [
     "redaction",
     "errors",
+    "telemetry",
     "settings",
+    "endpoint",
     "logs",
+    "metrics",
+    "tracing",
     "instructions",
     "api",
     "tools",

@@ -16,6 +16,7 @@ from cyberun_mcp.api.credentials import Credential
 from cyberun_mcp.api.retry import with_retries
 from cyberun_mcp.errors import InvalidArguments
 from cyberun_mcp.settings import Settings
+from cyberun_mcp.telemetry import SILENT, Telemetry
 
 
 class Platform:
@@ -24,9 +25,14 @@ class Platform:
     `transport` replaces the network, for tests.
     """
 
-    def __init__(self, settings: Settings, transport: httpx2.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        transport: httpx2.AsyncBaseTransport | None = None,
+        telemetry: Telemetry = SILENT,
+    ) -> None:
         self.settings = settings
-        self._pools = pools(settings, transport)
+        self._pools = pools(settings, transport, telemetry)
 
     def client_for(self, credential: Credential, deadline: float) -> "CyberunClient":
         """The API as one caller sees it, until `deadline` (anyio's clock)."""
@@ -133,6 +139,7 @@ class CyberunClient:
             what=f"{method} {path}",
             repeatable=repeatable,
             deadline=self.deadline,
+            telemetry=self._pools.telemetry,
         )
 
     async def _send(

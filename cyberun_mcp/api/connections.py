@@ -9,8 +9,10 @@ from urllib.parse import urlsplit
 import httpx2
 
 from cyberun_mcp import __version__
+from cyberun_mcp.api.outgoing import Outgoing
 from cyberun_mcp.errors import Unreachable
 from cyberun_mcp.settings import Settings
+from cyberun_mcp.telemetry import SILENT, Telemetry
 
 CALL_CONNECTIONS = 100  # ordinary calls at a time; more queue for `pool_timeout`
 WAIT_CONNECTIONS = 10_000  # event streams, and what else waits send
@@ -45,6 +47,7 @@ class Pools:
     calls: httpx2.AsyncClient
     waits: httpx2.AsyncClient
     runs: httpx2.AsyncClient
+    telemetry: Telemetry
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -52,19 +55,27 @@ class Pools:
             await each.aclose()
 
 
-def pools(settings: Settings, transport: httpx2.AsyncBaseTransport | None = None) -> Pools:
+def pools(
+    settings: Settings, transport: httpx2.AsyncBaseTransport | None = None, telemetry: Telemetry = SILENT
+) -> Pools:
     """The connections `settings` ask for, none of them open yet; `transport` replaces the network, for tests."""
     return Pools(
-        calls=_pool(settings, transport, CALL_CONNECTIONS),
-        waits=_pool(settings, transport, WAIT_CONNECTIONS),
-        runs=_pool(settings, transport, CALL_CONNECTIONS, idle=0),
+        calls=_pool(settings, transport, telemetry, CALL_CONNECTIONS),
+        waits=_pool(settings, transport, telemetry, WAIT_CONNECTIONS),
+        runs=_pool(settings, transport, telemetry, CALL_CONNECTIONS, idle=0),
+        telemetry=telemetry,
     )
 
 
 def _pool(
-    settings: Settings, transport: httpx2.AsyncBaseTransport | None, connections: int, idle: int = IDLE_CONNECTIONS
+    settings: Settings,
+    transport: httpx2.AsyncBaseTransport | None,
+    telemetry: Telemetry,
+    connections: int,
+    idle: int = IDLE_CONNECTIONS,
 ) -> httpx2.AsyncClient:
-    return httpx2.AsyncClient(
+    return Outgoing(
+        telemetry,
         headers={"User-Agent": f"cyberun-mcp/{__version__}"},
         timeout=timeouts(settings, read=settings.request_timeout),
         limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=idle),

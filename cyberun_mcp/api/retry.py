@@ -14,6 +14,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
 from cyberun_mcp.api.backoff import doubled
 from cyberun_mcp.errors import ApiError, CyberunError, UnexpectedAnswer, Unreachable
+from cyberun_mcp.telemetry import SILENT, Telemetry
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +26,12 @@ LONGEST_WAIT = 8.0  # seconds between two attempts, unless the platform asks for
 
 
 async def with_retries(
-    send: Callable[[], Awaitable[Result]], *, what: str, repeatable: bool, deadline: float
+    send: Callable[[], Awaitable[Result]],
+    *,
+    what: str,
+    repeatable: bool,
+    deadline: float,
+    telemetry: Telemetry = SILENT,
 ) -> Result:
     """What `send` returns, repeated while that is harmless, worthwhile and before `deadline` (anyio's clock).
 
@@ -58,6 +64,11 @@ async def with_retries(
         return anyio.current_time() + state.upcoming_sleep >= deadline
 
     retrying = AsyncRetrying(
-        retry=retry_if_exception(may_pass), wait=wait, stop=too_late, sleep=anyio.sleep, reraise=True
+        retry=retry_if_exception(may_pass),
+        wait=wait,
+        stop=too_late,
+        before_sleep=lambda _: telemetry.retried(),
+        sleep=anyio.sleep,
+        reraise=True,
     )
     return await retrying(attempt)

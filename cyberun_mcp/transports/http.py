@@ -1,104 +1,119 @@
-"""Streamable HTTP: a stateless endpoint where every caller brings their own key.
+"""Streamable HTTP: a stateless endpoint where every caller brings their own key, unless told to use its own.
 
 Stateless, because a session would be lost on every deploy and would bind callers to one replica; progress and
 cancellation by disconnect work in both eras without one.
 """
 
-import signal
-import socket
-import sys
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
 from typing import Any
 
-import anyio
-import uvicorn
+import httpx2
 from mcp.server import Server
 from mcp.server.transport_security import TransportSecuritySettings
-from sse_starlette.sse import AppStatus
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
 from cyberun_mcp.api.credentials import Credential, credential_from
-from cyberun_mcp.server import Context, build_server
+from cyberun_mcp.endpoint import MIB, EndpointSettings
+from cyberun_mcp.metrics import Metrics
+from cyberun_mcp.server import Context, CredentialOf, build_server
 from cyberun_mcp.settings import Settings
-from cyberun_mcp.transports.edge import LOOPBACK_NAMES, CallersKey, HostAndOrigin, bearer_key
+from cyberun_mcp.transports.client_tokens import ClientTokens
+from cyberun_mcp.transports.edge.body_limit import BodyLimit
+from cyberun_mcp.transports.edge.concurrency_limit import ConcurrencyLimit
+from cyberun_mcp.transports.edge.credentials import TEAM_HEADER, CallersKey, KnownClients
+from cyberun_mcp.transports.edge.cross_origin import cross_origin
+from cyberun_mcp.transports.edge.guard import bearer
+from cyberun_mcp.transports.edge.host_and_origin import LOOPBACK_NAMES, HostAndOrigin
+from cyberun_mcp.transports.edge.key_check import KeyCheck
+from cyberun_mcp.transports.edge.only_post import OnlyPost
+from cyberun_mcp.transports.edge.paths import Paths
+from cyberun_mcp.transports.edge.rate_limit import RateLimit
+from cyberun_mcp.transports.edge.request_id import RequestId
+from cyberun_mcp.transports.edge.running_calls import Drain, RunningCalls
+from cyberun_mcp.transports.edge.trace_context import TraceContext
+from cyberun_mcp.transports.edge.trusted_proxies import TrustedProxies
+from cyberun_mcp.transports.operations import operations
+from cyberun_mcp.transports.upstream import Upstream
 
 PATH = "/mcp"
-BACKLOG = 2048  # connections waiting to be accepted; uvicorn's own default
-DRAIN = 10  # seconds a running call may take to finish once the server was told to stop
 
 
-def build_app(settings: Settings, host: str = "127.0.0.1", allowed_hosts: Collection[str] = ()) -> ASGIApp:
-    """The endpoint as an ASGI application. On loopback, or with `allowed_hosts`, only those Hosts are answered."""
-    server: Server[Any] = build_server(settings, _callers_credential)
-    application = server.streamable_http_app(
+class Application:
+    """One endpoint: the ASGI application, its drain, and the client tokens, where it has any."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        endpoint: EndpointSettings | None = None,
+        metrics: Metrics | None = None,
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.endpoint = endpoint or EndpointSettings()
+        self.metrics = metrics or Metrics()
+        self.drain = Drain()
+        self.tokens = ClientTokens(self.endpoint.client_tokens) if self.endpoint.client_tokens else None
+        self._upstream = Upstream(settings, self.metrics, transport)
+        credential_of = _own_credential(settings) if self.endpoint.own_key else _callers_credential
+        server = build_server(settings, credential_of, transport, self.metrics)
+        self.asgi = self._at_its_paths(self._guarded(_mcp_application(server, self.endpoint)))
+
+    async def aclose(self) -> None:
+        """Close the connections of probes and key checks; those of calls end with the server."""
+        await self._upstream.aclose()
+
+    def _guarded(self, app: ASGIApp) -> ASGIApp:
+        """`app` behind the guards: the last one named here is the first a request meets."""
+        endpoint, metrics = self.endpoint, self.metrics
+        app = TraceContext(app)
+        if endpoint.max_calls:
+            app = ConcurrencyLimit(app, metrics, endpoint.max_calls)
+        if endpoint.max_rate:
+            app = RateLimit(app, metrics, endpoint.max_rate)
+        app = self._credentials(app)
+        app = BodyLimit(app, metrics, int(endpoint.max_body * MIB))
+        app = OnlyPost(app, metrics)
+        app = RunningCalls(app, metrics, self.drain)
+        app = cross_origin(app, endpoint.allowed_origin)
+        return HostAndOrigin(app, metrics, _hosts(endpoint), endpoint.allowed_origin)
+
+    def _credentials(self, app: ASGIApp) -> ASGIApp:
+        if self.tokens:
+            return KnownClients(app, self.metrics, self.tokens.hashes)
+        if self.endpoint.own_key:
+            return app
+        if self.endpoint.check_key:
+            app = KeyCheck(app, self.metrics, self._upstream.accepts)
+        return CallersKey(app, self.metrics, self.endpoint.accept)
+
+    def _at_its_paths(self, app: ASGIApp) -> ASGIApp:
+        asked = operations(self.metrics, self.drain, self._upstream.reachable)
+        return RequestId(TrustedProxies(Paths(app, PATH, asked), self.endpoint.trusted_proxy))
+
+
+def _mcp_application(server: Server[Any], endpoint: EndpointSettings) -> ASGIApp:
+    return server.streamable_http_app(
         streamable_http_path=PATH,
         stateless_http=True,
+        max_request_body_size=int(endpoint.max_body * MIB),
         # Our own guard does this; the SDK's cannot be told to check origins alone.
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
-    local = host in ("127.0.0.1", "localhost", "::1")
-    hosts = LOOPBACK_NAMES | {name.lower() for name in allowed_hosts} if local or allowed_hosts else None
-    return HostAndOrigin(CallersKey(application, PATH), hosts)
 
 
-async def serve_http(app: ASGIApp, listener: socket.socket) -> None:
-    """Serve `app` on `listener` until SIGINT or SIGTERM; running calls then have DRAIN seconds to finish."""
-    # Otherwise calls of 2025-era clients, which are answered as event streams, are cut at once (python-sdk issue 2150).
-    AppStatus.disable_automatic_graceful_drain()  # type: ignore[no-untyped-call]
-    server = _Uvicorn(
-        uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=DRAIN,
-            timeout_keep_alive=75,
-            lifespan="on",
-        )
-    )
-
-    async def end_on_signal() -> None:
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            async for _ in signals:
-                server.force_exit = server.should_exit  # a second signal does not wait for anyone
-                server.should_exit = True
-
-    async with anyio.create_task_group() as tasks:
-        if sys.platform != "win32":
-            tasks.start_soon(end_on_signal)
-        await server.serve(sockets=[listener])
-        tasks.cancel_scope.cancel()
+def _hosts(endpoint: EndpointSettings) -> frozenset[str] | None:
+    """The names to answer to: loopback's on loopback, the allowed ones, or any beyond loopback where none is named."""
+    if not endpoint.on_loopback and not endpoint.allowed_host:
+        return None
+    return LOOPBACK_NAMES | {name.lower() for name in endpoint.allowed_host}
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises OSError when the address is taken or not ours."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio turns Nagle's algorithm off only where the protocol is named: 42 ms an answer without this, 2 ms with it.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    if sys.platform != "win32":
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(BACKLOG)
-    except OSError:
-        listener.close()
-        raise
-    return listener
-
-
-class _Uvicorn(uvicorn.Server):
-    """uvicorn that leaves signals to us where we can take them: it re-raises them, and the exit status says so."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        if sys.platform == "win32":
-            with super().capture_signals():
-                yield
-        else:
-            yield
+def _own_credential(settings: Settings) -> CredentialOf:
+    ours = credential_from(settings.api_key, settings.team_id)
+    return lambda _: ours
 
 
 def _callers_credential(context: Context) -> Credential:
     request: Request | None = context.request
-    return credential_from(bearer_key(request.headers) if request else None)
+    headers = request.headers if request else Headers()
+    return credential_from(bearer(headers), headers.get(TEAM_HEADER))

@@ -1,65 +1,151 @@
-"""What the network may and may not do to the HTTP endpoint."""
+"""The whole edge: what the network may and may not do to the HTTP endpoint, and what it is told instead."""
 
+import logging
 from collections.abc import AsyncIterator
 
 import httpx2
 import pytest
 
-from cyberun_mcp.settings import Settings
-from cyberun_mcp.transports.http import build_app
+from tests.transports.neighbours import CANARY, LIST, application, caller_of
 
-KEY = "sk-canary0123456789"
-LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
-HEADERS = {"Authorization": f"Bearer {KEY}", "Accept": "application/json, text/event-stream"}
+HEADERS = {"Authorization": f"Bearer {CANARY}", "Accept": "application/json, text/event-stream"}
+ANYWHERE = "0.0.0.0"  # noqa: S104 - what is tested
 
 
 @pytest.fixture
-async def browserless() -> AsyncIterator[httpx2.AsyncClient]:
+async def stranger() -> AsyncIterator[httpx2.AsyncClient]:
     """A client of an endpoint on loopback whose application is never reached by what these tests send."""
-    transport = httpx2.ASGITransport(build_app(Settings()))
-    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as client:
+    async with caller_of(application().asgi) as client:
         yield client
 
 
 @pytest.mark.parametrize(
     "authorization",
-    [None, "", "Bearer", "Bearer ", "Basic c2s6", f"Token {KEY}", "Bearer dk-12345678", "Bearer ak-12345678"],
+    [None, "", "Bearer", "Bearer ", "Basic c2s6", f"Token {CANARY}", "Bearer dk-12345678", "Bearer ak-12345678"],
 )
 async def test_without_an_integration_key_the_answer_is_401_and_names_the_scheme(
-    browserless: httpx2.AsyncClient, authorization: str | None
+    stranger: httpx2.AsyncClient, authorization: str | None
 ) -> None:
     headers = {} if authorization is None else {"Authorization": authorization}
-    answer = await browserless.post("/mcp", json=LIST, headers=headers)
+    answer = await stranger.post("/mcp", json=LIST, headers=headers)
     assert answer.status_code == 401
-    assert answer.headers["www-authenticate"] == "Bearer"
-    assert answer.json()["error"] == "invalid_token"
+    assert answer.headers["www-authenticate"] == 'Bearer error="invalid_token"'
+    assert answer.json()["error"]["code"] == 401
+    assert "sk-…" in answer.json()["error"]["message"]
     assert "12345678" not in answer.text
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE", "PUT"])
-async def test_only_post_is_allowed_and_a_browser_gets_a_sentence(browserless: httpx2.AsyncClient, method: str) -> None:
-    answer = await browserless.request(method, "/mcp", headers=HEADERS)
+async def test_only_post_is_allowed_and_a_browser_gets_a_sentence(stranger: httpx2.AsyncClient, method: str) -> None:
+    answer = await stranger.request(method, "/mcp", headers=HEADERS)
     assert answer.status_code == 405
     assert answer.headers["allow"] == "POST"
+    assert answer.headers["content-type"].startswith("text/plain")
     assert "MCP endpoint" in answer.text
 
 
 @pytest.mark.parametrize("host", ["evil.test", "evil.test:8000", "127.0.0.1.evil.test", ""])
-async def test_a_foreign_host_is_refused_on_loopback(browserless: httpx2.AsyncClient, host: str) -> None:
-    answer = await browserless.post("/mcp", json=LIST, headers={**HEADERS, "Host": host})
+async def test_a_foreign_host_is_refused_on_loopback(stranger: httpx2.AsyncClient, host: str) -> None:
+    answer = await stranger.post("/mcp", json=LIST, headers={**HEADERS, "Host": host})
     assert answer.status_code == 421
     assert "--allowed-host" in answer.text
 
 
 @pytest.mark.parametrize("origin", ["http://evil.test", "https://127.0.0.1.evil.test", "null", "http://localhost.evil"])
-async def test_a_foreign_origin_is_refused(browserless: httpx2.AsyncClient, origin: str) -> None:
-    answer = await browserless.post("/mcp", json=LIST, headers={**HEADERS, "Origin": origin})
+async def test_a_foreign_origin_is_refused(stranger: httpx2.AsyncClient, origin: str) -> None:
+    answer = await stranger.post("/mcp", json=LIST, headers={**HEADERS, "Origin": origin})
     assert answer.status_code == 403
+    assert "--allowed-origin" in answer.text
+
+
+async def test_a_refusal_logs_the_flag_to_set_once_for_each_name(
+    stranger: httpx2.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, "cyberun_mcp"):
+        for _ in range(3):
+            await stranger.post("/mcp", headers={"Host": "mcp.example.com:8000"})
+            await stranger.post("/mcp", headers={"Origin": "https://app.example.com"})
+    assert len(caplog.messages) == 2
+    assert "--allowed-host mcp.example.com" in caplog.messages[0]
+    assert "--allowed-origin https://app.example.com" in caplog.messages[1]
+
+
+async def test_a_flood_of_made_up_hosts_does_not_fill_the_log(
+    stranger: httpx2.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(150):
+        await stranger.post("/mcp", headers={"Host": f"h{number}.test"})
+    assert len(caplog.messages) == 100
 
 
 async def test_an_allowed_host_is_let_through_to_the_key_check() -> None:
-    app = build_app(Settings(), host="0.0.0.0", allowed_hosts=["mcp.example.com"])  # noqa: S104 - what is tested
-    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://mcp.example.com") as client:
-        assert (await client.post("/mcp", json=LIST)).status_code == 401
-        assert (await client.post("/mcp", json=LIST, headers={"Origin": "https://mcp.example.com"})).status_code == 401
+    async with caller_of(application(host=ANYWHERE, allowed_host=("MCP.example.com",)).asgi) as client:
+        ours = {"Host": "mcp.example.com"}
+        assert (await client.post("/mcp", json=LIST, headers=ours)).status_code == 401
+        same = {**ours, "Origin": "https://mcp.example.com"}
+        assert (await client.post("/mcp", json=LIST, headers=same)).status_code == 401
         assert (await client.post("/mcp", json=LIST, headers={"Host": "other.example.com"})).status_code == 421
+
+
+async def test_beyond_loopback_any_host_is_answered_until_one_is_named() -> None:
+    async with caller_of(application(host=ANYWHERE).asgi) as client:
+        assert (await client.post("/mcp", json=LIST, headers={"Host": "any.example.com"})).status_code == 401
+
+
+async def test_a_page_of_an_allowed_origin_may_call_and_read_the_refusal() -> None:
+    page = {"Origin": "https://app.example.com"}
+    asked = {
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization,content-type,mcp-protocol-version,mcp-method,mcp-name",
+    }
+    async with caller_of(application(allowed_origin=("https://app.example.com/",)).asgi) as client:
+        preflight = await client.options("/mcp", headers={**page, **asked})
+        assert preflight.status_code == 200
+        assert preflight.headers["access-control-allow-origin"] == "https://app.example.com"
+        refused = await client.post("/mcp", json=LIST, headers=page)
+        assert refused.status_code == 401
+        assert refused.headers["access-control-allow-origin"] == "https://app.example.com"
+        assert "access-control-allow-credentials" not in refused.headers
+        foreign = await client.options("/mcp", headers={**asked, "Origin": "https://evil.test"})
+        assert foreign.status_code == 403
+
+
+async def test_without_allowed_origins_no_page_is_told_that_it_may_call(stranger: httpx2.AsyncClient) -> None:
+    answer = await stranger.options(
+        "/mcp", headers={"Origin": "http://localhost:3000", "Access-Control-Request-Method": "POST"}
+    )
+    assert answer.status_code == 405
+    assert "access-control-allow-origin" not in answer.headers
+
+
+@pytest.mark.parametrize("path", ["/", "/sse", "/.well-known/oauth-protected-resource", "/mcp/x", "/livez/"])
+async def test_elsewhere_there_is_nothing(stranger: httpx2.AsyncClient, path: str) -> None:
+    assert (await stranger.get(path)).status_code == 404
+
+
+async def test_a_slash_at_the_end_changes_nothing(stranger: httpx2.AsyncClient) -> None:
+    assert (await stranger.post("/mcp/", json=LIST)).status_code == 401
+
+
+async def test_what_is_too_large_is_refused_before_any_key_is_looked_at() -> None:
+    async with caller_of(application(max_body=0.01).asgi) as client:
+        assert (await client.post("/mcp", content=b"x" * 20_000)).status_code == 413
+
+
+async def test_a_request_id_comes_back_on_every_answer(stranger: httpx2.AsyncClient) -> None:
+    for path in ("/livez", "/mcp", "/nowhere"):
+        answer = await stranger.get(path, headers={"X-Request-ID": "deploy-7.a_b"})
+        assert answer.headers["x-request-id"] == "deploy-7.a_b"
+        assert len((await stranger.get(path)).headers["x-request-id"]) == 16
+
+
+@pytest.mark.parametrize("odd", ["", "a b", "a" * 65, CANARY, "ä", "x\x7fy"])
+async def test_a_request_id_that_could_forge_or_leak_is_replaced(stranger: httpx2.AsyncClient, odd: str) -> None:
+    answer = await stranger.get("/livez", headers={b"x-request-id": odd.encode()})
+    assert answer.headers["x-request-id"] != odd
+    assert len(answer.headers["x-request-id"]) == 16
+
+
+async def test_health_is_told_whatever_the_host_and_without_a_key(stranger: httpx2.AsyncClient) -> None:
+    assert (await stranger.get("/livez", headers={"Host": "10.1.2.3:8000"})).text == "alive\n"
+    assert (await stranger.get("/metrics", headers={"Host": "10.1.2.3:8000"})).status_code == 200

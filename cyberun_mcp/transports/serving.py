@@ -1,0 +1,145 @@
+"""Serving the endpoint from one process: how it starts, what signals do to it, how it ends."""
+
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from importlib.util import find_spec
+
+import anyio
+import uvicorn
+from sse_starlette.sse import AppStatus
+
+from cyberun_mcp.api.credentials import credential_from
+from cyberun_mcp.endpoint import EndpointSettings, refuse_open_door
+from cyberun_mcp.metrics import Metrics
+from cyberun_mcp.settings import Settings
+from cyberun_mcp.telemetry import exporter_configured
+from cyberun_mcp.transports.client_tokens import ClientTokens
+from cyberun_mcp.transports.http import Application
+
+logger = logging.getLogger(__name__)
+
+BACKLOG = 2048  # connections waiting to be accepted; uvicorn's own default
+IDLE = 75  # seconds an idle connection is kept: longer than proxies keep theirs, so that they are the ones to close
+CUTTING = 1  # seconds that calls which outlived the drain get to notice it
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises OSError when the address is taken or not ours."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio turns Nagle's algorithm off only where the protocol is named: 42 ms an answer without this, 2 ms with it.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    if sys.platform != "win32":
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def check(settings: Settings, endpoint: EndpointSettings) -> None:
+    """Raise ConfigurationError when this endpoint must not, or could not, be served."""
+    refuse_open_door(endpoint, settings)
+    if endpoint.own_key:
+        credential_from(settings.api_key, settings.team_id)
+    if endpoint.client_tokens:
+        ClientTokens(endpoint.client_tokens)
+
+
+async def serve(settings: Settings, endpoint: EndpointSettings, listener: socket.socket) -> None:
+    """Serve on `listener` until SIGINT or SIGTERM, then let running calls finish; SIGHUP reads the client tokens again.
+
+    A second signal does not wait for anyone.
+    """
+    async with telemetry_from(os.environ) as metrics:
+        application = Application(settings, endpoint, metrics)
+        server = _Uvicorn(_configuration(application))
+
+        async def end_on_signal() -> None:
+            with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+                async for _ in signals:
+                    if application.drain.begun:
+                        server.force_exit = server.should_exit = True
+                    else:
+                        tasks.start_soon(drain)
+
+        async def drain() -> None:
+            await application.drain.finish(endpoint.drain_seconds)
+            server.should_exit = True
+
+        async def reload_on_signal() -> None:
+            with anyio.open_signal_receiver(signal.SIGHUP) as signals:
+                async for _ in signals:
+                    if application.tokens:
+                        application.tokens.reload()
+
+        async with anyio.create_task_group() as tasks:
+            if sys.platform != "win32":
+                tasks.start_soon(end_on_signal)
+                tasks.start_soon(reload_on_signal)
+            await server.serve(sockets=[listener])
+            tasks.cancel_scope.cancel()
+        with anyio.CancelScope(shield=True):
+            await application.aclose()
+
+
+def event_loop_options() -> dict[str, bool]:
+    """What to tell anyio.run: uvloop, where it is installed. (uvicorn finds httptools by itself.)"""
+    return {"use_uvloop": find_spec("uvloop") is not None}
+
+
+@asynccontextmanager
+async def telemetry_from(environ: Mapping[str, str]) -> AsyncIterator[Metrics]:
+    """Metrics; and traces, where the environment names an exporter."""
+    if not exporter_configured(environ):
+        yield Metrics()
+        return
+    try:
+        from cyberun_mcp.tracing import TracedMetrics, export_traces
+
+        stop = export_traces()
+    except ImportError as error:
+        logger.warning(
+            "OTEL_ variables ask for traces, which need an extra: pip install 'cyberun-mcp[otel]' (%s)", error
+        )
+        yield Metrics()
+        return
+    try:
+        yield TracedMetrics()
+    finally:
+        await anyio.to_thread.run_sync(stop)
+
+
+def _configuration(application: Application) -> uvicorn.Config:
+    # Otherwise calls of 2025-era clients, which are answered as event streams, are cut at once (python-sdk issue 2150).
+    AppStatus.disable_automatic_graceful_drain()  # type: ignore[no-untyped-call]
+    return uvicorn.Config(
+        application.asgi,
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,  # our own guard does this, and for the Host too
+        server_header=False,
+        timeout_graceful_shutdown=CUTTING,
+        timeout_keep_alive=IDLE,
+        backlog=BACKLOG,
+        lifespan="on",
+    )
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn that leaves signals to us where we can take them: it re-raises them, and the exit status says so."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        if sys.platform == "win32":
+            with super().capture_signals():
+                yield
+        else:
+            yield
