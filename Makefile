@@ -6,7 +6,7 @@ VENV ?= .venv
 CONSTRAINTS ?= constraints/pinned.txt
 IN := $(VENV)/bin/python
 
-.PHONY: demo test lint bench snapshots docs pin clean
+.PHONY: demo test lint bench snapshots docs configs pin clean
 
 demo: $(VENV)/.demo ## Walk through all fifteen tools on the embedded platform
 	$(IN) -m cyberun_mcp demo
@@ -27,6 +27,9 @@ snapshots: $(VENV)/.dev ## Write the tools' surface anew after a wanted change
 
 docs: $(VENV)/.dev ## Write the generated parts of the README anew
 	UPDATE_DOCS=1 $(IN) -m pytest tests/test_readme.py
+
+configs: $(VENV)/.dev ## Write the files under configs/ anew, from the table of AI clients
+	$(IN) -m cyberun_mcp.clients.configs
 
 pin: $(VENV)/.dev ## Renew constraints/pinned.txt from the newest versions allowed
 	$(IN) -m pip install -q --upgrade --upgrade-strategy eager -e '.[dev,fast,image]'

@@ -13,6 +13,7 @@ import click
 from click.core import ParameterSource
 
 from cyberun_mcp import __version__
+from cyberun_mcp.clients.command import config
 from cyberun_mcp.endpoint import ENV_PREFIX, EndpointSettings
 from cyberun_mcp.settings import Settings, flagged_fields, flags_of, options, settings_from
 
@@ -39,6 +40,7 @@ def cli(context: click.Context, /, emulator: bool, **given: Any) -> None:
       CYBERUN_API_KEY=sk-… cyberun-mcp        the server on stdio, for Cyberun Cloud
       cyberun-mcp --emulator                  the same on an embedded platform, to try it out
       cyberun-mcp http --port 8000            a shared endpoint; every caller brings their own key
+      cyberun-mcp config CLIENT --write       connect an AI client: Claude Code, Cursor, VS Code, Codex…
       cyberun-mcp demo                        see all fifteen tools at work, in half a minute
     """
     if context.invoked_subcommand is not None:
@@ -95,6 +97,9 @@ def demo(output: Path, picture: Path | None) -> None:
     from cyberun_mcp.demo import run_demo
 
     _end_process(_run(lambda: run_demo(output, picture)))
+
+
+cli.add_command(config)
 
 
 def main() -> NoReturn:

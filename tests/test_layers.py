@@ -22,6 +22,7 @@ FLOORS = [
     "tools",
     "server",
     "transports",
+    "clients",
     "demo",
     "cli",
 ]

@@ -11,27 +11,38 @@ from typing import Any
 import pytest
 from mcp import Client, StdioServerParameters
 
+from cyberun_mcp.clients.configs import file_name
+from cyberun_mcp.clients.table import BY_NAME, CLIENTS
 from tests.fake_platform import structured
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 def expanded(text: str) -> str:
-    """What the client makes of the variables it names: `${NAME:-default}` (Claude Code) or `${env:NAME}` (Cursor)."""
-    return re.sub(r"\$\{(?:env:)?(\w+)(?::-([^}]*))?\}", lambda found: os.environ.get(found[1], found[2] or ""), text)
+    """What the client makes of the variables it names: `${NAME}`, `${env:NAME}` or `{env:NAME}`."""
+    return re.sub(r"\$?\{(?:env:)?([A-Z_]+)\}", lambda found: os.environ.get(found[1], ""), text)
 
 
-@pytest.mark.parametrize("name", ["claude-code.mcp.json", "cursor.mcp.json"])
+def started_by(name: str) -> StdioServerParameters:
+    """The command of a client's file, as the client would start it, on the embedded platform."""
+    client = BY_NAME[name]
+    text = expanded((CONFIGS / file_name(client, "stdio")).read_text(encoding="utf-8"))
+    entry: dict[str, Any] = json.loads(text)[client.section]["cyberun"]
+    command, *arguments = entry["command"] if client.one_list else [entry["command"], *entry["args"]]
+    found = shutil.which(command, path=str(Path(sys.executable).parent))
+    assert found, f"{command} is not installed beside this Python"
+    return StdioServerParameters(command=found, args=[*arguments, "--emulator"], env=entry.get(client.environment))
+
+
+@pytest.mark.parametrize("name", ["claude-code", "cursor", "opencode"])
 async def test_the_config_starts_a_server_that_works_with_the_emulator(name: str, era: str) -> None:
-    entry: dict[str, Any] = json.loads(expanded((CONFIGS / name).read_text(encoding="utf-8")))["mcpServers"]["cyberun"]
-    command = shutil.which(entry["command"], path=str(Path(sys.executable).parent))
-    assert command, f"{entry['command']} is not installed beside this Python"
-    server = StdioServerParameters(command=command, args=[*entry["args"], "--emulator"], env=entry["env"])
-    async with Client(server, mode=era) as client:
+    async with Client(started_by(name), mode=era) as client:
         assert len((await client.list_tools()).tools) == 15
         assert structured(await client.call_tool("list_workflows", {}))["workflow_list"]
 
 
-@pytest.mark.parametrize("file", sorted(CONFIGS.glob("*.json")), ids=lambda file: str(file.name))
-def test_no_config_holds_a_key(file: Path) -> None:
-    assert not re.search(r"\b(sk|dk|ak)-\w", file.read_text(encoding="utf-8"))
+@pytest.mark.parametrize("name", [client.name for client in CLIENTS if client.notation != "toml"])
+def test_every_config_starts_the_command_that_is_installed(name: str) -> None:
+    server = started_by(name)
+    assert Path(server.command).stem == "cyberun-mcp"
+    assert server.args == ["--emulator"]
