@@ -173,7 +173,7 @@ async def connected(
 
 
 @contextmanager
-def http_server(base_url: str, log: TextIO | None = None, **environment: str) -> Iterator[str]:
+def http_server(base_url: str, log: TextIO | None = None, /, **environment: str) -> Iterator[str]:
     """A `cyberun-mcp http` process before the platform at `base_url`; its endpoint."""
     with tempfile.NamedTemporaryFile("w+", suffix=".log") as own_log:
         stderr = log or own_log
