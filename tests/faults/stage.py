@@ -151,7 +151,7 @@ async def play(scenes: list[Scene], platform: FaultyPlatform, endpoint: str) -> 
 
 @asynccontextmanager
 async def connected(
-    channel: str, base_url: str, endpoint: str, log: TextIO | None = None, **environment: str
+    channel: str, base_url: str, endpoint: str, log: TextIO | None = None, /, **environment: str
 ) -> AsyncIterator[Client]:
     """An SDK client over `channel`: of a stdio server of its own, or of the HTTP server at `endpoint`."""
     transport, _, era = channel.partition("-")

@@ -21,7 +21,7 @@ AT_ONCE = 2.0  # seconds; a busy machine's, not ours
 async def connected_on_its_own(channel: str, platform: FaultyPlatform, **settings: str) -> AsyncIterator[Client]:
     """A client whose server has never met the platform."""
     if channel.startswith("stdio"):
-        async with connected(channel, platform.base_url, endpoint="", **settings) as client:
+        async with connected(channel, platform.base_url, "", **settings) as client:
             yield client
     else:
         with http_server(platform.base_url, **settings) as endpoint:
