@@ -40,6 +40,7 @@ def cli(context: click.Context, /, emulator: bool, **given: Any) -> None:
       CYBERUN_API_KEY=sk-… cyberun-mcp        the server on stdio, for Cyberun Cloud
       cyberun-mcp --emulator                  the same on an embedded platform, to try it out
       cyberun-mcp http --port 8000            a shared endpoint; every caller brings their own key
+      cyberun-mcp bridge URL                  join a client that only speaks stdio to such an endpoint
       cyberun-mcp config CLIENT --write       connect an AI client: Claude Code, Cursor, VS Code, Codex…
       cyberun-mcp demo                        see all fifteen tools at work, in half a minute
     """
@@ -97,6 +98,31 @@ def demo(output: Path, picture: Path | None) -> None:
     from cyberun_mcp.demo import run_demo
 
     _end_process(_run(lambda: run_demo(output, picture)))
+
+
+@cli.command()
+@click.argument("url", default="https://core.cyberun.cloud/api/v1/mcp")
+@click.option("--header", multiple=True, metavar="'NAME: ${VARIABLE}'", help="A header for every request; repeatable.")
+@click.option(
+    "--header-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File of `Name: value` lines, readable by you alone.",
+)
+@click.option("--allow-http", is_flag=True, help="Send the key in clear to a host that is not this one.")
+def bridge(url: str, header: tuple[str, ...], header_file: Path | None, allow_http: bool) -> None:
+    """Join a client that only speaks stdio to the MCP endpoint at URL (Streamable HTTP; default: the hosted one).
+
+    The key comes from CYBERUN_API_KEY, or whatever the remote wants from --header-file; neither from the arguments,
+    which every user of this machine can see.
+    """
+    from cyberun_mcp.bridge.process import run_bridge
+    from cyberun_mcp.errors import ConfigurationError
+
+    try:
+        status = run_bridge(url, header, header_file, allow_http=allow_http)
+    except ConfigurationError as error:
+        raise click.ClickException(str(error)) from error
+    _end_process(status)
 
 
 cli.add_command(config)

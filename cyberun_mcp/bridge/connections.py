@@ -6,8 +6,8 @@ limit (uvicorn and Node: 5 seconds).
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
 
 from cyberun_mcp import __version__
 from cyberun_mcp.bridge.dialing import dial
@@ -51,7 +51,7 @@ class Connections:
         own = {"Host": endpoint.authority, "User-Agent": f"cyberun-mcp/{__version__} (bridge)"}
         self._fields = field_lines({**own, "Accept-Encoding": "identity", **dict(endpoint.credentials.headers)})
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def exchange(
         self, verb: str, headers: Mapping[str, str], body: bytes = b"", *, method: str = ""
     ) -> AsyncIterator[Answer]:
@@ -66,13 +66,9 @@ class Connections:
         connection, head = await self._ask(request, method)
         try:
             yield Answer(head, pieces := connection.body(head))
-            async with asyncio.timeout(_LEFTOVERS):
-                async for _ in pieces:
-                    continue
+            await _read_leftovers(pieces)
         except (Lost, NotHttp) as error:
             raise answer_lost(self._endpoint, method, str(error)) from error
-        except TimeoutError:
-            return
         finally:
             if connection.reusable:
                 connection.idle_since = asyncio.get_running_loop().time()
@@ -110,3 +106,11 @@ class Connections:
         if self._idle and self._idle[-1].idle_since >= asyncio.get_running_loop().time() - most:
             return self._idle.pop()
         return None
+
+
+async def _read_leftovers(pieces: AsyncIterator[bytes]) -> None:
+    """Read what follows the reply, which ends the stream in order; a remote that dawdles loses its connection."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_LEFTOVERS):
+            async for _ in pieces:
+                continue

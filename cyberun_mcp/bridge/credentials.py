@@ -8,8 +8,8 @@ import re
 import stat
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from cyberun_mcp.errors import ConfigurationError
 from cyberun_mcp.redaction import redact
@@ -25,8 +25,7 @@ _SECRET = re.compile(r"(?i)authorization|proxy-authorization|cookie|.*(key|token
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
+class Credentials(NamedTuple):
     """The headers every request carries, and where the one that says who we are came from (None: nowhere)."""
 
     headers: tuple[tuple[str, str], ...]

@@ -2,8 +2,8 @@
 
 import ssl
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from cyberun_mcp.bridge.credentials import Credentials, refuse_unexpanded
@@ -14,8 +14,7 @@ HOSTED = "https://core.cyberun.cloud/api/v1/mcp"
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
-@dataclass(frozen=True, slots=True)
-class Proxy:
+class Proxy(NamedTuple):
     """An HTTP proxy to tunnel through; `authorization` is the value of Proxy-Authorization, or empty."""
 
     host: str
@@ -23,8 +22,7 @@ class Proxy:
     authorization: str
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(NamedTuple):
     """Where messages go, as whom, and through what. `shown` is the URL without anything that may be secret."""
 
     host: str

@@ -54,13 +54,11 @@ class Exchange:
         """Send a notification, or the client's answer to a request of the remote. Raises Trouble."""
         version = message.envelope_version
         headers = self.session.headers() if version is None else envelope_headers(message, version)
-        async with (
-            asyncio.timeout(_NOTE_TIMEOUT),
-            self._connections.exchange("POST", _ACCEPT | headers, message.line, method=message.method) as answer,
-        ):
-            if answer.status >= 300:
-                content = await answer.read()
-                raise refused(self._endpoint, message.method, answer.status, answer.headers, content)
+        try:
+            async with asyncio.timeout(_NOTE_TIMEOUT):
+                await self._send(message, headers)
+        except TimeoutError as error:
+            raise answer_lost(self._endpoint, message.method, f"no answer in {_NOTE_TIMEOUT:.0f} s") from error
 
     async def listen(self) -> None:
         """Deliver what the remote says on its own, as long as the session lives; many remotes never do."""
@@ -102,7 +100,17 @@ class Exchange:
             logger.warning("The remote has no session for this client; opening one.")
             self.session.id = self.session.version = None
             await self._until_reply(self.session.opening, {}, self._settle_silently)
-            await self.note(INITIALIZED)
+            try:
+                await self.note(INITIALIZED)
+            except Trouble as trouble:  # the request that follows will meet the same, and say so
+                logger.debug("%s", trouble)
+
+    async def _send(self, message: Message, headers: dict[str, str]) -> None:
+        """Send a message that is answered by a status alone."""
+        async with self._connections.exchange("POST", _ACCEPT | headers, message.line, method=message.method) as answer:
+            if answer.status >= 300:
+                content = await answer.read()
+                raise refused(self._endpoint, message.method, answer.status, answer.headers, content)
 
     async def _until_reply(
         self, message: Message, headers: dict[str, str], take: Callable[..., Awaitable[None]]

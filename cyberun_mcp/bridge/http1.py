@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _PIECE = 256 * 1024
 
@@ -15,8 +15,7 @@ class NotHttp(Exception):
     """What came is no HTTP answer, or none of a kind we asked for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """Status line and headers of an answer; header names in lower case."""
 
     status: int

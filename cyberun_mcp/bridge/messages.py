@@ -5,8 +5,7 @@ A message keeps the bytes it came as, which are what the remote gets; its parsed
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
@@ -25,8 +24,7 @@ class Malformed(Exception):
         self.ids = ids
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One JSON-RPC message of the client: a request, a notification, or the answer to a request of the remote."""
 
     line: bytes

@@ -12,7 +12,7 @@ from pathlib import Path
 from cyberun_mcp.bridge.endpoint import Endpoint, endpoint
 from cyberun_mcp.bridge.lines import open_lines
 from cyberun_mcp.bridge.output import open_output
-from cyberun_mcp.bridge.relay import Relay
+from cyberun_mcp.bridge.relay import PATIENCE, Relay
 from cyberun_mcp.redaction import RedactingFormatter
 
 _FAREWELL = 0.05  # seconds; clients kill what has not ended 100 ms after the end of its input
@@ -35,7 +35,7 @@ async def _serve(remote: Endpoint) -> int:
     signalled: asyncio.Future[int] = loop.create_future()
     _on_signals(loop, signalled)
     output, lines = await open_output(), await open_lines()
-    relay = Relay(remote, output)
+    relay = Relay(remote, output, PATIENCE)
     reading = asyncio.create_task(relay.run(lines))
     ends = (
         reading,

@@ -7,6 +7,7 @@ stands in every header after them. Messages of the 2026 era wait for nothing.
 import asyncio
 import logging
 from collections.abc import Coroutine
+from typing import NamedTuple
 
 from cyberun_mcp.bridge.endpoint import Endpoint
 from cyberun_mcp.bridge.exchange import Exchange
@@ -23,14 +24,21 @@ _CALLS_WHILE_BLOCKED = 256  # a client that writes a burst before it reads is se
 logger = logging.getLogger(__name__)
 
 
+class Call(NamedTuple):
+    """A request in flight."""
+
+    message: Message
+    task: asyncio.Task[None]
+
+
 class Relay:
     """The calls of one client."""
 
-    def __init__(self, endpoint: Endpoint, output: Output, patience: float = PATIENCE) -> None:
+    def __init__(self, endpoint: Endpoint, output: Output, patience: float) -> None:
         self._output = output
         self._patience = patience
         self._exchange = Exchange(endpoint, output.write)
-        self._calls: dict[Id, asyncio.Task[None]] = {}
+        self._calls: dict[Id, Call] = {}
         self._notes: set[asyncio.Task[None]] = set()
         self._handshake: asyncio.Task[None] | None = None
         self._listening: asyncio.Task[None] | None = None
@@ -53,7 +61,7 @@ class Relay:
     async def end(self, seconds: float) -> None:
         """Give up every call, and take leave of the remote as far as that is possible in so little time."""
         for call in self._calls.values():
-            call.cancel()
+            call.task.cancel()
         if self._exchange.session.id is not None:
             self._spawn(self._exchange.leave())
         if self._notes:
@@ -63,9 +71,8 @@ class Relay:
         if message.is_request and message.id is not None:
             if message.id in self._calls:
                 raise Malformed(INVALID_REQUEST, "Invalid request: this id is in use by a call in flight", [message.id])
-            task = self._calls[message.id] = asyncio.create_task(
-                self._answer(message, message.id, self._before(message))
-            )
+            task = asyncio.create_task(self._answer(message, message.id, self._before(message)))
+            self._calls[message.id] = Call(message, task)
         elif message.method == "notifications/cancelled":
             self._cancel(message)
             return
@@ -114,7 +121,7 @@ class Relay:
             await asyncio.wait((before,))
         try:
             await self._exchange.note(message)
-        except (Trouble, TimeoutError) as trouble:
+        except Trouble as trouble:
             self._say(f"{message.method or 'an answer'} was not taken: {trouble}")
         if message.method == "notifications/initialized" and self._exchange.session.id is not None:
             if self._listening:
@@ -131,8 +138,9 @@ class Relay:
         call = self._calls.get(request_id) if isinstance(request_id, int | float | str) else None
         if call is None:
             return
-        call.cancel()
-        self._spawn(self._note(message, self._before(message)))
+        call.task.cancel()
+        if call.message.envelope_version is None:
+            self._spawn(self._note(message, self._before(message)))
 
     def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

@@ -3,8 +3,7 @@
 import json
 import logging
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from cyberun_mcp.bridge.connections import Answer
 from cyberun_mcp.bridge.endpoint import Endpoint
@@ -16,16 +15,15 @@ _OURS_TO_WORD = (401, 403, 429)  # what to do about these is known here, and not
 logger = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
 class Position:
     """How far a stream of events was read, for the remotes that let it be resumed."""
 
-    last_id: str = ""
-    retry: float | None = None
+    def __init__(self) -> None:
+        self.last_id = ""
+        self.retry: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """A message of the remote. `final`: the response to the request; others are what it says meanwhile."""
 
     line: bytes

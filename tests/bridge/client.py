@@ -1,0 +1,140 @@
+"""A client of the bridge: a real process, spoken to line by line, that never makes a test wait for ever."""
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import IO, Any
+
+KEY = "sk-canary0123456789abcdef"
+ENVELOPE = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientCapabilities": {},
+    "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+}
+OPENING = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
+# The command line, with less patience for a remote that is down.
+PROGRAM = """
+import sys
+from cyberun_mcp.bridge import process
+from cyberun_mcp.cli import main
+process.PATIENCE = float(sys.argv.pop(1))
+main()
+"""
+
+Message = dict[str, Any]
+
+
+class Bridge:
+    """One bridge process. What it says is read at once, unless `reading` is False."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", reading: bool = True) -> None:
+        self.process = process
+        assert process.stdin
+        assert process.stdout
+        assert process.stderr
+        self.stdin: IO[bytes] = process.stdin
+        self.stdout: IO[bytes] = process.stdout
+        self._lines: queue.Queue[bytes] = queue.Queue()
+        self._errors: list[bytes] = []
+        self._threads = [threading.Thread(target=self._read_errors, args=(process.stderr,))]
+        if reading:
+            self._threads.append(threading.Thread(target=self._read_lines))
+        for thread in self._threads:
+            thread.start()
+
+    def write(self, raw: bytes) -> None:
+        self.stdin.write(raw)
+        self.stdin.flush()
+
+    def send(self, *messages: Message) -> None:
+        self.write(b"".join(json.dumps({"jsonrpc": "2.0", **each}).encode() + b"\n" for each in messages))
+
+    def line(self, seconds: float = 8) -> bytes:
+        """The next line. Raises queue.Empty when none comes in time."""
+        return self._lines.get(timeout=seconds)
+
+    def receive(self, seconds: float = 8) -> Message:
+        message: Message = json.loads(self.line(seconds))
+        return message
+
+    def silent_for(self, seconds: float) -> bool:
+        try:
+            self._lines.get(timeout=seconds)
+        except queue.Empty:
+            return True
+        return False
+
+    def answer_to(self, request_id: Any, seconds: float = 8) -> Message:
+        end = time.monotonic() + seconds
+        while (message := self.receive(max(0.01, end - time.monotonic()))).get("id") != request_id:
+            continue
+        return message
+
+    def ask(self, message: Message, seconds: float = 8) -> Message:
+        self.send(message)
+        return self.answer_to(message["id"], seconds)
+
+    def initialize(self, request_id: Any = 0) -> Message:
+        answer = self.ask({"id": request_id, "method": "initialize", "params": OPENING})
+        self.send({"method": "notifications/initialized"})
+        return answer
+
+    def errors(self) -> str:
+        """All of stderr, once the process has ended."""
+        for thread in self._threads:
+            thread.join(5)
+        return b"".join(self._errors).decode()
+
+    def _read_lines(self) -> None:
+        for line in self.stdout:
+            self._lines.put(line)
+
+    def _read_errors(self, stderr: IO[bytes]) -> None:
+        for line in stderr:
+            self._errors.append(line)
+
+
+@contextmanager
+def bridge(
+    *arguments: str,
+    key: str | None = KEY,
+    patience: float = 10,
+    reading: bool = True,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Bridge]:
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(patience), "bridge", *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=clean_environment(key) | dict(environment or {}),
+    ) as process:
+        running = Bridge(process, reading)
+        try:
+            yield running
+        finally:
+            process.kill()
+            process.wait()
+            assert KEY not in running.errors()
+
+
+def clean_environment(key: str | None = KEY) -> dict[str, str]:
+    """This process's environment without anything that decides where a bridge goes and as whom."""
+    decisive = ("CYBERUN_", "SSL_CERT", "HTTPS_PROXY", "NO_PROXY")
+    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(decisive)}
+    return kept | ({"CYBERUN_API_KEY": key} if key else {})
+
+
+def call(request_id: Any, arguments: Message, era: str = "legacy", token: Any = None, name: str = "do") -> Message:
+    """A tools/call, with the envelope of the 2026 era unless `era` is legacy."""
+    meta = {} if era == "legacy" else dict(ENVELOPE)
+    if token is not None:
+        meta["progressToken"] = token
+    params = {"name": name, "arguments": arguments, **({"_meta": meta} if meta else {})}
+    return {"id": request_id, "method": "tools/call", "params": params}

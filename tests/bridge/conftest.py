@@ -1,0 +1,39 @@
+"""Remotes that the tests of the bridge share."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.bridge.remotes import SdkRemote
+
+
+@pytest.fixture(scope="session")
+def stateless() -> Iterator[SdkRemote]:
+    remote = SdkRemote("stateless")
+    yield remote
+    remote.kill()
+
+
+@pytest.fixture(scope="session")
+def stateful() -> Iterator[SdkRemote]:
+    remote = SdkRemote("stateful")
+    yield remote
+    remote.kill()
+
+
+@pytest.fixture(params=["2025 stateful", "2025 stateless", "2026"])
+def mode(request: pytest.FixtureRequest) -> str:
+    """The three ways a client and a remote of the SDK can stand to each other."""
+    return str(request.param)
+
+
+@pytest.fixture
+def sdk_remote(mode: str, request: pytest.FixtureRequest) -> SdkRemote:
+    remote: SdkRemote = request.getfixturevalue("stateful" if mode == "2025 stateful" else "stateless")
+    return remote
+
+
+@pytest.fixture
+def modern(mode: str) -> str:
+    """The `era` of a `call` in this mode."""
+    return "auto" if mode == "2026" else "legacy"

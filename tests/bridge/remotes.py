@@ -1,0 +1,165 @@
+"""Remotes to bridge to: the SDK's server as a process, and one that answers as a test says."""
+
+import json
+import queue
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+PROGRAM = Path(__file__).with_name("sdk_remote.py")
+
+
+class SdkRemote:
+    """The SDK's server; it can be killed and started again on the same port."""
+
+    def __init__(self, mode: str) -> None:
+        self.mode = mode
+        self.port = 0
+        self.said: queue.Queue[str] = queue.Queue()
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/mcp"
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, str(PROGRAM), str(self.port), self.mode],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        self.port = int(self._process.stdout.readline().split()[1])
+        self._listening = threading.Thread(target=self._listen, args=(self._process.stdout,))
+        self._listening.start()
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._listening.join()
+
+    def wait_for(self, text: str) -> None:
+        """Return once the remote has said so. Raises queue.Empty after five seconds."""
+        while self.said.get(timeout=5) != text:
+            continue
+
+    def _listen(self, stdout: Any) -> None:
+        with stdout:
+            for line in stdout:
+                self.said.put(line.strip())
+
+
+class Asked:
+    """One request a scripted remote has got, and the ways to answer it."""
+
+    def __init__(self, handler: BaseHTTPRequestHandler, body: bytes) -> None:
+        self.handler = handler
+        self.verb = handler.command
+        self.path = handler.path
+        self.headers = {name.lower(): value for name, value in handler.headers.items()}
+        self.body = body
+
+    @property
+    def message(self) -> dict[str, Any]:
+        message: dict[str, Any] = json.loads(self.body)
+        return message
+
+    def answer(self, status: int, content: bytes = b"", media_type: str = "application/json", **headers: str) -> None:
+        self.handler.send_response(status)
+        for name, value in {"Content-Type": media_type, "Content-Length": str(len(content)), **headers}.items():
+            self.handler.send_header(name.replace("_", "-"), value)
+        self.handler.end_headers()
+        self.handler.wfile.write(content)
+
+    def result(self, **headers: str) -> None:
+        """Answer a request with a result fit for it, and a notification with 202."""
+        if "id" not in self.message or "method" not in self.message:
+            return self.answer(202)
+        result = {"protocolVersion": "2025-11-25", "capabilities": {}, "serverInfo": {"name": "s", "version": "1"}}
+        body = {"jsonrpc": "2.0", "id": self.message["id"], "result": result}
+        return self.answer(200, json.dumps(body).encode(), **headers)
+
+    def stream(self) -> Callable[[bytes], None]:
+        """Begin a stream of events; the function sends a piece of it. It ends with the connection."""
+        self.handler.send_response(200)
+        self.handler.send_header("Content-Type", "text/event-stream")
+        self.handler.send_header("Connection", "close")
+        self.handler.end_headers()
+        return self._send
+
+    def _send(self, piece: bytes) -> None:
+        self.handler.wfile.write(piece)
+        self.handler.wfile.flush()
+
+
+class ScriptedRemote:
+    """A remote that does with each request what `script` says, and remembers it in `asked`."""
+
+    def __init__(self, script: Callable[[Asked], None], port: int = 0, tls: ssl.SSLContext | None = None) -> None:
+        self.script = script
+        self.asked: list[Asked] = []
+        remote = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+            timeout = 10
+
+            def handle_one_request(self) -> None:
+                try:
+                    super().handle_one_request()
+                except OSError:  # the bridge has hung up, as it should when nobody waits any more
+                    self.close_connection = True
+
+            def do_POST(self) -> None:
+                asked = Asked(self, self.rfile.read(int(self.headers.get("Content-Length", 0))))
+                remote.asked.append(asked)
+                remote.script(asked)
+
+            do_GET = do_DELETE = do_POST  # noqa: N815 - the base class wants these names
+
+            def log_message(self, *_: Any) -> None:
+                return
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler, bind_and_activate=False)
+        self._server.daemon_threads = True
+        self._server.allow_reuse_address = True
+        self._server.server_bind()
+        self._server.server_activate()
+        if tls:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        self.port: int = self._server.server_port
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/mcp"
+
+    def methods(self) -> list[str]:
+        return [asked.message.get("method", "") if asked.body else asked.verb for asked in self.asked]
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+@contextmanager
+def scripted(script: Callable[[Asked], None] = Asked.result, **options: Any) -> Iterator[ScriptedRemote]:
+    remote = ScriptedRemote(script, **options)
+    try:
+        yield remote
+    finally:
+        remote.close()
+
+
+def event(message: Mapping[str, Any]) -> bytes:
+    return b"data: " + json.dumps(message).encode() + b"\n\n"

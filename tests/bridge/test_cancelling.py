@@ -1,0 +1,71 @@
+"""A cancelled call stops at the remote, in each of the ways remotes learn about it."""
+
+import threading
+
+from tests.bridge.client import ENVELOPE, bridge, call
+from tests.bridge.remotes import Asked, SdkRemote, event, scripted
+
+
+def cancel(request_id: object) -> dict[str, object]:
+    return {"method": "notifications/cancelled", "params": {"requestId": request_id, "reason": "enough"}}
+
+
+def test_a_cancelled_call_stops_at_the_remote_and_is_not_answered(
+    sdk_remote: SdkRemote, mode: str, modern: str
+) -> None:
+    tag = f"cancel in {mode}"
+    with bridge(sdk_remote.url) as client:
+        if modern == "legacy":
+            client.initialize()
+        client.send(call("c", {"seconds": 30, "tag": tag}, modern, token=1))
+        sdk_remote.wait_for(f"begun {tag}")
+        client.send(cancel("c"))
+        sdk_remote.wait_for(f"cancelled {tag}")
+        assert client.silent_for(0.2)
+        assert "result" in client.ask(call(2, {}, modern))
+
+
+def test_the_end_of_the_client_stops_its_calls_too(sdk_remote: SdkRemote, mode: str, modern: str) -> None:
+    tag = f"leave in {mode}"
+    with bridge(sdk_remote.url) as client:
+        if modern == "legacy":
+            client.initialize()
+        client.send(call("c", {"seconds": 30, "tag": tag}, modern))
+        sdk_remote.wait_for(f"begun {tag}")
+        client.stdin.close()
+        sdk_remote.wait_for(f"cancelled {tag}")
+
+
+def test_the_notification_itself_reaches_a_remote_of_2025_and_the_closed_stream_one_of_2026() -> None:
+    closed = threading.Event()
+
+    def script(asked: Asked) -> None:
+        if asked.message["method"] != "tools/call":
+            return asked.result()
+        send = asked.stream()
+        send(event({"jsonrpc": "2.0", "method": "notifications/message"}))
+        try:
+            while not closed.wait(0.01):
+                send(b": still here\n\n")
+        except OSError:
+            closed.set()
+        return None
+
+    for era in ("legacy", "auto"):
+        closed.clear()
+        with scripted(script) as remote, bridge(remote.url) as client:
+            client.send(call(1, {}, era))
+            client.receive()
+            client.send(cancel(1))
+            assert closed.wait(3)
+            meta = {"params": {"_meta": ENVELOPE}} if era == "auto" else {}
+            client.ask({"id": 2, "method": "tools/list", **meta})
+        assert ("notifications/cancelled" in remote.methods()) is (era == "legacy")
+
+
+def test_cancelling_what_is_over_or_was_never_there_disturbs_nobody() -> None:
+    with scripted() as remote, bridge(remote.url) as client:
+        client.ask({"id": 1, "method": "ping"})
+        client.send(cancel(1), cancel("never"), cancel(None), cancel([1]), {"method": "notifications/cancelled"})
+        assert client.ask({"id": 2, "method": "ping"})["result"]
+    assert remote.methods() == ["ping", "ping"]

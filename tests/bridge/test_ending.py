@@ -1,0 +1,86 @@
+"""The bridge ends when its client does, at once and without a trace; and it starts with little."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.bridge.client import bridge, call
+from tests.bridge.remotes import Asked, event, scripted
+
+# The promises are 0.1 s after the end of input and 0.3 s after a signal; a loaded machine is given more.
+PATIENCE = 1.0
+WAYS = ["end of input", "SIGINT", "SIGTERM"]
+
+
+def hang(asked: Asked) -> None:
+    if asked.verb == "POST" and asked.message["method"] == "tools/call":
+        send = asked.stream()
+        send(event({"jsonrpc": "2.0", "method": "notifications/message"}))
+        time.sleep(0.5)
+    else:
+        asked.result() if asked.verb == "POST" else asked.answer(405)
+
+
+@pytest.mark.parametrize("busy", [False, True])
+@pytest.mark.parametrize("how", WAYS)
+def test_the_bridge_ends_at_once_even_with_a_call_in_flight(how: str, busy: bool) -> None:
+    if how != "end of input" and sys.platform == "win32":
+        pytest.skip("signals of this kind are POSIX")
+    with scripted(hang) as remote, bridge(remote.url) as client:
+        client.initialize()
+        if busy:
+            client.send(call(1, {}))
+            client.receive()
+        began = time.monotonic()
+        if how == "end of input":
+            client.stdin.close()
+        else:
+            client.process.send_signal(getattr(signal, how))
+        status = client.process.wait(5)
+        assert time.monotonic() - began < PATIENCE
+        assert status == (130 if how == "SIGINT" else 0)
+        assert client.errors() == ""
+
+
+def test_a_bridge_that_waits_for_its_remote_ends_at_once_too() -> None:
+    with bridge("http://127.0.0.1:9/mcp") as client:
+        client.send({"id": 1, "method": "initialize"})
+        time.sleep(0.3)
+        began = time.monotonic()
+        client.stdin.close()
+        assert client.process.wait(5) == 0
+        assert time.monotonic() - began < PATIENCE
+
+
+def test_a_client_that_closes_its_end_of_stdout_ends_the_bridge() -> None:
+    with scripted() as remote, bridge(remote.url, reading=False) as client:
+        client.send({"id": 1, "method": "ping"})
+        client.stdout.readline()
+        client.stdout.close()
+        assert client.process.wait(5) == 0
+
+
+def test_a_session_is_closed_at_the_end() -> None:
+    def script(asked: Asked) -> None:
+        asked.answer(405) if asked.verb == "GET" else asked.answer(200) if asked.verb == "DELETE" else asked.result(
+            Mcp_Session_Id="s"
+        )
+
+    with scripted(script) as remote, bridge(remote.url) as client:
+        client.initialize()
+        client.ask({"id": 1, "method": "ping"})
+        client.stdin.close()
+        client.process.wait(5)
+    assert remote.asked[-1].verb == "DELETE"
+    assert remote.asked[-1].headers["mcp-session-id"] == "s"
+
+
+def test_the_bridge_loads_neither_the_sdk_nor_anything_as_heavy() -> None:
+    program = "import cyberun_mcp.cli, cyberun_mcp.bridge.process, json, sys; print(json.dumps(sorted(sys.modules)))"
+    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    heavy = {"mcp", "mcp_types", "pydantic", "httpx2", "httpcore2", "anyio", "starlette", "uvicorn", "truststore"}
+    assert not set(json.loads(finished.stdout)) & heavy

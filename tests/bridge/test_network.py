@@ -1,0 +1,204 @@
+"""The way to the remote: TLS by the right authorities only, through a proxy's tunnel or past it."""
+
+import datetime as dt
+import ipaddress
+import socket
+import socketserver
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from cyberun_mcp.bridge.endpoint import endpoint
+from cyberun_mcp.errors import ConfigurationError
+from tests.bridge.client import KEY, bridge
+from tests.bridge.remotes import scripted
+
+NAME = "mcp.cyberun.test"  # known to the proxy of these tests, and to no name server
+
+
+class Authority(NamedTuple):
+    certificate: Path
+    server: ssl.SSLContext
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """An authority of our own, and a server certificate it has signed for NAME and loopback."""
+    folder = tmp_path_factory.mktemp("certificates")
+    own_key, server_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    own_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "an authority for tests")])
+    now = dt.datetime.now(dt.UTC)
+
+    def draft(subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+        builder = x509.CertificateBuilder().subject_name(subject).issuer_name(own_name).public_key(key.public_key())
+        builder = builder.serial_number(x509.random_serial_number())
+        return builder.not_valid_before(now - dt.timedelta(days=1)).not_valid_after(now + dt.timedelta(days=1))
+
+    root = draft(own_name, own_key).add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    names = [x509.DNSName(NAME), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    leaf = draft(x509.Name([]), server_key).add_extension(x509.SubjectAlternativeName(names), critical=True)
+    (folder / "ca.pem").write_bytes(root.sign(own_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+    chain = leaf.sign(own_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    secret = server_key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (folder / "server.pem").write_bytes(chain + secret)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "server.pem")
+    return Authority(folder / "ca.pem", context)
+
+
+class Tunnels(socketserver.ThreadingTCPServer):
+    """A proxy that connects every CONNECT to one port of loopback; `asked` are the heads of the requests it got."""
+
+    daemon_threads = True
+
+    def __init__(self, target: int) -> None:
+        super().__init__(("127.0.0.1", 0), Tunnel)
+        self.target = target
+        self.asked: list[str] = []
+
+
+class Tunnel(socketserver.StreamRequestHandler):
+    server: Tunnels
+
+    def handle(self) -> None:
+        lines = []
+        while line := self.rfile.readline().strip():
+            lines.append(line.decode())
+        self.server.asked.append("\n".join(lines))
+        if self.server.target == 0:
+            self.wfile.write(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
+            return
+        with socket.create_connection(("127.0.0.1", self.server.target)) as remote:
+            self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            back = threading.Thread(target=carry, args=(remote, self.connection))
+            back.start()
+            carry(self.connection, remote)
+            back.join()
+
+
+def carry(source: socket.socket, sink: socket.socket) -> None:
+    try:
+        while piece := source.recv(65536):
+            sink.sendall(piece)
+        sink.shutdown(socket.SHUT_WR)
+    except OSError:
+        sink.close()
+
+
+@contextmanager
+def proxy(target: int) -> Iterator[Tunnels]:
+    with Tunnels(target) as tunnels:
+        thread = threading.Thread(target=tunnels.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield tunnels
+        finally:
+            tunnels.shutdown()
+            thread.join()
+
+
+def address(tunnels: Tunnels, account: str = "") -> str:
+    return f"http://{account}127.0.0.1:{tunnels.server_address[1]}"
+
+
+def test_a_certificate_of_an_authority_in_ssl_cert_file_is_trusted(authority: Authority) -> None:
+    with (
+        scripted(tls=authority.server) as remote,
+        bridge(
+            f"https://127.0.0.1:{remote.port}/mcp", environment={"SSL_CERT_FILE": str(authority.certificate)}
+        ) as client,
+    ):
+        assert client.ask({"id": 1, "method": "ping"})["result"]
+
+
+def test_a_certificate_nobody_vouches_for_is_refused_and_the_key_stays_here(authority: Authority) -> None:
+    with (
+        scripted(tls=authority.server) as remote,
+        bridge(f"https://127.0.0.1:{remote.port}/mcp", patience=0) as client,
+    ):
+        message = client.ask({"id": 1, "method": "initialize"})["error"]["message"]
+    assert "its certificate is not trusted" in message
+    assert "SSL_CERT_FILE" in message
+    assert remote.asked == []
+
+
+def test_a_certificate_for_another_name_is_refused(authority: Authority) -> None:
+    with (
+        scripted(tls=authority.server) as remote,
+        bridge(
+            f"https://localhost:{remote.port}/mcp", environment={"SSL_CERT_FILE": str(authority.certificate)}
+        ) as client,
+    ):
+        assert "not trusted" in client.ask({"id": 1, "method": "ping"})["error"]["message"]
+    assert remote.asked == []
+
+
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy"])
+def test_https_goes_through_the_tunnel_of_a_proxy_which_sees_neither_key_nor_message(
+    authority: Authority, variable: str
+) -> None:
+    with scripted(tls=authority.server) as remote, proxy(remote.port) as tunnels:
+        environment = {variable: address(tunnels, "me:p%40ss@"), "SSL_CERT_FILE": str(authority.certificate)}
+        with bridge(f"https://{NAME}/mcp", environment=environment) as client:
+            assert client.ask({"id": 1, "method": "ping"})["result"]
+    [head] = tunnels.asked
+    assert head.startswith(f"CONNECT {NAME}:443 HTTP/1.1\n")
+    assert "Proxy-Authorization: Basic bWU6cEBzcw==" in head
+    assert remote.asked[0].headers["host"] == NAME
+    assert remote.asked[0].headers["authorization"] == f"Bearer {KEY}"
+
+
+def test_no_proxy_and_loopback_go_past_the_proxy(authority: Authority) -> None:
+    with scripted(tls=authority.server) as remote, proxy(remote.port) as tunnels:
+        environment = {"HTTPS_PROXY": address(tunnels), "SSL_CERT_FILE": str(authority.certificate)}
+        with bridge(f"https://127.0.0.1:{remote.port}/mcp", environment=environment) as client:
+            assert client.ask({"id": 1, "method": "ping"})["result"]
+        environment["NO_PROXY"] = "a.example, .cyberun.test"
+        with bridge(f"https://{NAME}/mcp", environment=environment) as client:
+            assert "its name is unknown" in client.ask({"id": 1, "method": "ping"})["error"]["message"]
+    assert tunnels.asked == []
+
+
+@pytest.mark.parametrize("excepted", ["*", "example.com", ".example.com", "*.example.com", "x,mcp.example.com:443"])
+def test_no_proxy_is_read_as_elsewhere(excepted: str) -> None:
+    environ = {"HTTPS_PROXY": "http://proxy:1"}
+    assert endpoint("https://mcp.example.com/", [], None, allow_http=False, environ=environ).proxy
+    excepting = {**environ, "NO_PROXY": excepted}
+    assert endpoint("https://mcp.example.com/", [], None, allow_http=False, environ=excepting).proxy is None
+    assert endpoint("https://other.net/", [], None, allow_http=False, environ=excepting).proxy or excepted == "*"
+
+
+def test_a_proxy_that_refuses_is_named_as_the_cause() -> None:
+    with (
+        proxy(0) as tunnels,
+        bridge(f"https://{NAME}/mcp", environment={"HTTPS_PROXY": address(tunnels, "me:hunter22@")}) as client,
+    ):
+        message = client.ask({"id": 1, "method": "ping"})["error"]["message"]
+        client.stdin.close()
+        client.process.wait(5)
+        assert "the proxy refused the tunnel (HTTP 407)" in message
+        assert "hunter22" not in message + client.errors()
+
+
+@pytest.mark.parametrize(
+    ("environ", "words"),
+    [
+        ({"SSL_CERT_FILE": "/no/such/file"}, "SSL_CERT_FILE or SSL_CERT_DIR cannot be used"),
+        ({"HTTPS_PROXY": "https://proxy:1"}, "HTTPS_PROXY must look like http://host:port"),
+        ({"HTTPS_PROXY": "http://proxy:port"}, "HTTPS_PROXY must look like http://host:port"),
+    ],
+)
+def test_a_setting_of_the_network_that_cannot_work_is_refused_at_start(environ: dict[str, str], words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        endpoint("https://mcp.example.com/", [], None, allow_http=False, environ=environ)

@@ -1,0 +1,194 @@
+"""What goes in comes out: messages of both eras pass the bridge as the bytes they are."""
+
+import base64
+import sys
+import threading
+import time
+
+import pytest
+from mcp import Client, StdioServerParameters
+
+from tests.bridge.client import ENVELOPE, KEY, bridge, call, clean_environment
+from tests.bridge.remotes import Asked, SdkRemote, event, scripted
+
+
+async def test_a_client_of_the_sdk_sees_the_remote_itself(stateless: SdkRemote, stateful: SdkRemote, era: str) -> None:
+    for remote in (stateless, stateful):
+        command = StdioServerParameters(
+            command=sys.executable, args=["-m", "cyberun_mcp", "bridge", remote.url], env=clean_environment()
+        )
+        heard: list[tuple[object, ...]] = []
+
+        async def hear(
+            progress: float, total: float | None, message: str | None, into: list[tuple[object, ...]] = heard
+        ) -> None:
+            into.append((progress, total, message))
+
+        async with Client(command, mode=era) as client:
+            assert client.server_info is not None
+            assert (client.server_info.name, client.server_info.version) == ("remote", "9.8.7")
+            assert client.server_info.title == "The Remote"
+            assert client.instructions == "Be kind."
+            [tool] = (await client.list_tools()).tools
+            assert tool.annotations is not None
+            assert tool.annotations.title == "Do it"
+            assert tool.annotations.open_world_hint is False
+            assert tool.meta == {"example.com/kept": [1, 2]}
+            result = await client.call_tool("do", {"progress": 3, "tag": "t"}, progress_callback=hear)
+        assert result.meta is not None
+        assert result.meta["example.com/tag"] == "t"
+        assert heard == [(1, 3, "step 1"), (2, 3, "step 2"), (3, 3, "step 3")]
+
+
+def test_the_bytes_of_unknown_methods_and_odd_json_are_left_alone() -> None:
+    asked = b'{ "jsonrpc":"2.0" ,"id":"\\u00e9\xc3\xa9", "method":"odd","params":{"n":1.0,"big":12345678901234567890}}'
+    answered = b'{"result" : {"\\u0041":1e2, "_meta":{"a/b":null}}, "more":[ ], "id":"\\u00e9\xc3\xa9","jsonrpc":"2.0"}'
+    with scripted(lambda each: each.answer(200, answered)) as remote, bridge(remote.url) as client:
+        client.write(asked + b"\r\n")
+        assert client.line() == answered + b"\n"
+    assert remote.asked[0].body == asked
+
+
+def test_json_on_several_lines_becomes_one_line() -> None:
+    pretty = b'{\n  "jsonrpc": "2.0",\r\n  "id": 1,\n  "result": {"text": "a\\nb"}\n}\n'
+    with scripted(lambda each: each.answer(200, pretty)) as remote, bridge(remote.url) as client:
+        assert client.ask({"id": 1, "method": "ping"})["result"] == {"text": "a\nb"}
+
+
+@pytest.mark.parametrize("token", [7, "seven"])
+def test_progress_arrives_as_it_happens_with_its_token(
+    sdk_remote: SdkRemote, mode: str, modern: str, token: int | str
+) -> None:
+    with bridge(sdk_remote.url) as client:
+        if modern == "legacy":
+            client.initialize()
+        began = time.monotonic()
+        client.send(call(1, {"progress": 3, "seconds": 0.4}, modern, token))
+        heard = [client.receive()["params"] for _ in range(3)]
+        assert time.monotonic() - began < 0.4
+        assert [each["progressToken"] for each in heard] == [token] * 3
+        assert [each["progress"] for each in heard] == [1, 2, 3]
+        assert "result" in client.receive()
+
+
+def test_a_hundred_calls_are_in_flight_at_once(sdk_remote: SdkRemote, modern: str) -> None:
+    with bridge(sdk_remote.url) as client:
+        if modern == "legacy":
+            client.initialize()
+        began = time.monotonic()
+        client.send(*(call(number, {"seconds": 0.3, "tag": str(number)}, modern) for number in range(1, 101)))
+        answers = [client.receive() for _ in range(100)]
+        assert time.monotonic() - began < 5
+    assert {each["id"] for each in answers} == set(range(1, 101))
+    assert all(each["result"]["content"][0]["text"] == str(each["id"]) for each in answers)
+
+
+def test_a_result_of_two_megabytes_comes_whole(sdk_remote: SdkRemote, modern: str) -> None:
+    with bridge(sdk_remote.url) as client:
+        if modern == "legacy":
+            client.initialize()
+        answer = client.ask(call(1, {"size": 2_000_000}, modern))
+    assert len(answer["result"]["content"][0]["text"]) == 2_000_000
+
+
+def test_messages_of_2025_carry_the_version_and_the_session_that_initialize_settled() -> None:
+    def script(asked: Asked) -> None:
+        asked.result(Mcp_Session_Id="the-session") if asked.message["method"] == "initialize" else asked.result()
+
+    with scripted(script) as remote, bridge(remote.url) as client:
+        client.initialize()
+        client.ask({"id": 1, "method": "tools/list"})
+    opening, *others = (each for each in remote.asked if each.verb == "POST")
+    assert "mcp-session-id" not in opening.headers
+    assert len(others) == 2
+    for each in others:
+        assert each.headers["mcp-session-id"] == "the-session"
+        assert each.headers["mcp-protocol-version"] == "2025-11-25"
+        assert each.headers["authorization"] == f"Bearer {KEY}"
+        assert each.headers["accept"] == "application/json, text/event-stream"
+        assert "mcp-method" not in each.headers
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "name"),
+    [
+        ("tools/call", {"name": "plain"}, "plain"),
+        ("prompts/get", {"name": "höflich"}, "=?base64?" + base64.b64encode("höflich".encode()).decode() + "?="),
+        ("resources/read", {"uri": " x:y"}, "=?base64?" + base64.b64encode(b" x:y").decode() + "?="),
+        ("tools/call", {"name": "=?base64?eA==?="}, "=?base64?PT9iYXNlNjQ/ZUE9PT89?="),
+        ("tools/call", {"name": "a\r\nX-Injected: 1"}, "=?base64?YQ0KWC1JbmplY3RlZDogMQ==?="),
+        ("tools/list", {}, None),
+    ],
+)
+def test_messages_of_2026_are_described_in_their_headers(method: str, params: dict[str, str], name: str | None) -> None:
+    with scripted() as remote, bridge(remote.url) as client:
+        client.ask({"id": 1, "method": method, "params": {**params, "_meta": ENVELOPE}})
+    [asked] = remote.asked
+    assert asked.headers["mcp-protocol-version"] == "2026-07-28"
+    assert asked.headers["mcp-method"] == method
+    assert asked.headers.get("mcp-name") == name
+    assert "x-injected" not in asked.headers
+
+
+def test_everything_pipelined_in_one_write_goes_out_in_order() -> None:
+    def slow(asked: Asked) -> None:
+        time.sleep(0.1 if asked.message["method"] in ("initialize", "notifications/initialized") else 0)
+        asked.result()
+
+    with scripted(slow) as remote, bridge(remote.url) as client:
+        client.send(
+            {"id": 1, "method": "initialize", "params": {}},
+            {"method": "notifications/initialized"},
+            {"id": 2, "method": "tools/list"},
+            {"id": 3, "method": "server/discover", "params": {"_meta": ENVELOPE}},
+        )
+        assert {client.receive()["id"] for _ in range(3)} == {1, 2, 3}
+    old_era = [method for method in remote.methods() if method != "server/discover"]
+    assert old_era == ["initialize", "notifications/initialized", "tools/list"]
+
+
+def test_an_error_without_an_id_is_addressed_to_the_call_that_waits() -> None:
+    body = b'{"jsonrpc":"2.0","id":null,"error":{"code":-32020,"message":"HeaderMismatch","data":{"x":1}}}'
+    with scripted(lambda asked: asked.answer(400, body)) as remote, bridge(remote.url) as client:
+        answer = client.ask({"id": "mine", "method": "tools/list"})
+    assert answer["error"] == {"code": -32020, "message": "HeaderMismatch", "data": {"x": 1}}
+
+
+def test_what_the_remote_says_on_its_own_reaches_the_client() -> None:
+    says = {"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}
+
+    def script(asked: Asked) -> None:
+        if asked.verb == "GET":
+            asked.stream()(b"id: 7\nretry: 10\n" + event(says))
+        else:
+            asked.result(Mcp_Session_Id="s")
+
+    with scripted(script) as remote, bridge(remote.url) as client:
+        client.initialize()
+        assert client.receive() == says
+        assert client.receive() == says
+    first, second, *_ = (asked for asked in remote.asked if asked.verb == "GET")
+    assert (first.headers["mcp-session-id"], first.headers.get("last-event-id")) == ("s", None)
+    assert second.headers["last-event-id"] == "7"
+
+
+def test_a_request_of_the_remote_reaches_the_client_and_its_answer_goes_back() -> None:
+    asks = {"jsonrpc": "2.0", "id": 99, "method": "elicitation/create", "params": {}}
+    answered = threading.Event()
+
+    def script(asked: Asked) -> None:
+        if "method" not in asked.message:
+            answered.set()
+            return asked.answer(202)
+        send = asked.stream()
+        send(event(asks))
+        assert answered.wait(5)
+        send(event({"jsonrpc": "2.0", "id": asked.message["id"], "result": {}}))
+        return None
+
+    with scripted(script) as remote, bridge(remote.url) as client:
+        client.send(call(5, {}))
+        assert client.receive() == asks
+        client.send({"id": 99, "result": {"action": "decline"}})
+        assert client.receive()["id"] == 5
+    assert remote.asked[-1].message == {"jsonrpc": "2.0", "id": 99, "result": {"action": "decline"}}

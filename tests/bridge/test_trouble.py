@@ -1,0 +1,139 @@
+"""Whatever a remote answers instead of MCP becomes a JSON-RPC error that says what to do, and the bridge lives on."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.bridge.client import KEY, bridge, call
+from tests.bridge.remotes import Asked, event, scripted
+
+PAGE = b"<!doctype html><html><head><title>Just a\n moment</title></head></html>"
+Script = Callable[[Asked], None]
+
+MAY_HAVE_RUN = "The call may have been carried out; check list_tasks before calling again."
+
+
+def refusal(status: int, content: bytes = b"", media_type: str = "application/json", **headers: str) -> Script:
+    return lambda asked: asked.answer(status, content, media_type, **headers)
+
+
+def cut_short(asked: Asked) -> None:
+    asked.handler.send_response(200)
+    asked.handler.send_header("Content-Type", "application/json")
+    asked.handler.send_header("Content-Length", "1000")
+    asked.handler.end_headers()
+    asked.handler.wfile.write(b'{"jsonrpc":')
+    asked.handler.close_connection = True
+
+
+def stream_without_reply(asked: Asked) -> None:
+    asked.stream()(event({"jsonrpc": "2.0", "method": "notifications/message", "params": {}}))
+    asked.handler.close_connection = True
+
+
+def silence(asked: Asked) -> None:
+    asked.handler.close_connection = True
+
+
+def noise(asked: Asked) -> None:
+    asked.handler.wfile.write(b"220 mail.example.com ESMTP\r\n\r\n")
+    asked.handler.close_connection = True
+
+
+OAUTH_BODY = b'{"error":"invalid_token","error_description":"no such key"}'
+RPC_BODY = b'{"jsonrpc":"2.0","id":null,"error":{"code":-32001,"message":"bad key"}}'
+ELSEWHERE = "https://elsewhere.example/mcp"
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        (refusal(401, OAUTH_BODY), ["HTTP 401: no such key. ", "the key in CYBERUN_API_KEY is invalid"]),
+        (refusal(401, RPC_BODY), ["HTTP 401: bad key. ", "CYBERUN_API_KEY"]),
+        (refusal(403, b'{"error_message":"viewer"}'), ["HTTP 403: viewer. Do not retry", "role"]),
+        (refusal(429, Retry_After="7"), ["HTTP 429", "wait 7 seconds"]),
+        (refusal(404, b"Not Found", "text/plain"), ["HTTP 404: Not Found. ", "no MCP endpoint at this URL"]),
+        (refusal(405, b"", "text/plain"), ["HTTP 405", "no MCP endpoint at this URL"]),
+        (refusal(307, Location=f"{ELSEWHERE}?token=x"), [f"points to {ELSEWHERE}; redirects are not followed"]),
+        (refusal(413), ["HTTP 413", "too large"]),
+        (refusal(502, PAGE, "text/html"), ["HTTP 502: an HTML page (Just a moment). ", MAY_HAVE_RUN]),
+        (refusal(500, b"oops", "text/plain"), ["HTTP 500: oops. ", MAY_HAVE_RUN]),
+        (refusal(200, PAGE, "text/html"), ["did not answer with MCP (HTTP 2xx with an HTML page (Just a moment))"]),
+        (refusal(200, b"[]"), ["did not answer with MCP"]),
+        (refusal(202), ["did not answer with MCP"]),
+        (stream_without_reply, ["its stream ended without a reply", MAY_HAVE_RUN]),
+        (cut_short, ["closed in the middle of an answer", MAY_HAVE_RUN]),
+        (silence, ["connection closed", MAY_HAVE_RUN]),
+        (noise, ["not an HTTP answer", MAY_HAVE_RUN]),
+    ],
+)
+def test_the_waiting_call_is_told_within_a_second_and_the_next_one_works(script: Script, words: list[str]) -> None:
+    with scripted() as remote, bridge(remote.url) as client:
+        client.ask({"id": 0, "method": "ping"})
+        remote.script = script
+        began = time.monotonic()
+        error = client.ask(call("a", {}))["error"]
+        assert time.monotonic() - began < 1
+        remote.script = Asked.result
+        assert client.ask(call("b", {}))["result"]
+    assert error["code"] == -32603
+    for each in words:
+        assert each in error["message"]
+
+
+def test_a_call_is_never_sent_twice_however_its_answer_was_lost() -> None:
+    for script in (cut_short, stream_without_reply, silence, noise, refusal(502)):
+        with scripted(script) as remote, bridge(remote.url) as client:
+            assert client.ask(call(1, {}))["error"]
+        assert len(remote.asked) == 1
+
+
+def test_what_changes_nothing_is_asked_again_when_its_idle_connection_had_gone() -> None:
+    with scripted() as remote, bridge(remote.url) as client:
+
+        def answer_once_then_hang_up(asked: Asked) -> None:
+            silence(asked) if len(remote.asked) == 2 else asked.result()
+
+        remote.script = answer_once_then_hang_up
+        client.ask({"id": 1, "method": "tools/list"})
+        assert client.ask({"id": 2, "method": "tools/list"})["result"]
+    assert len(remote.asked) == 3
+
+
+@pytest.mark.parametrize(
+    ("method", "words"), [("tools/list", "try again"), ("vendor/odd", "It may have been carried out")]
+)
+def test_only_what_may_have_had_an_effect_is_said_to_may_have_run(method: str, words: str) -> None:
+    with scripted(silence) as remote, bridge(remote.url) as client:
+        message = client.ask({"id": 1, "method": method})["error"]["message"]
+    assert words in message
+    assert ("may have been" in message) is (method == "vendor/odd")
+
+
+def test_without_a_key_a_401_says_which_variable_to_set() -> None:
+    with scripted(refusal(401)) as remote, bridge(remote.url, key=None) as client:
+        message = client.ask({"id": 1, "method": "initialize"})["error"]["message"]
+    assert "No key was sent" in message
+    assert "to be set as CYBERUN_API_KEY" in message
+
+
+def test_a_remote_that_repeats_the_key_is_not_quoted_with_it() -> None:
+    odd = "plain-secret-without-any-form"
+    page = f"<title>{odd}</title>".encode()
+
+    def tell(asked: Asked) -> None:
+        if asked.message["id"] == 1:
+            return asked.answer(400, b"you sent " + asked.headers["authorization"].encode(), "text/plain")
+        return asked.answer(502, page, "text/html")
+
+    arguments = ("--header", "X-Api-Key: ${ODD}")
+    with scripted(tell) as remote, bridge(remote.url, *arguments, environment={"ODD": odd}) as client:
+        answers = [client.ask(call(number, {}))["error"]["message"] for number in (1, 2)]
+        client.stdin.close()
+        client.process.wait(5)
+        said = client.errors() + "".join(answers)
+    assert remote.asked[0].headers["x-api-key"] == odd
+    assert "you sent" in said
+    assert KEY not in said
+    assert odd not in said
