@@ -14,6 +14,7 @@ from click.core import ParameterSource
 
 from cyberun_mcp import __version__
 from cyberun_mcp.clients.command import config
+from cyberun_mcp.doctor.command import doctor
 from cyberun_mcp.endpoint import ENV_PREFIX, EndpointSettings
 from cyberun_mcp.settings import Settings, flagged_fields, flags_of, options, settings_from
 
@@ -42,6 +43,7 @@ def cli(context: click.Context, /, emulator: bool, **given: Any) -> None:
       cyberun-mcp http --port 8000            a shared endpoint; every caller brings their own key
       cyberun-mcp bridge URL                  join a client that only speaks stdio to such an endpoint
       cyberun-mcp config CLIENT --write       connect an AI client: Claude Code, Cursor, VS Code, Codex…
+      cyberun-mcp doctor                      what works here, what does not, and what to do
       cyberun-mcp demo                        see all fifteen tools at work, in half a minute
     """
     if context.invoked_subcommand is not None:
@@ -126,6 +128,7 @@ def bridge(url: str, header: tuple[str, ...], header_file: Path | None, allow_ht
 
 
 cli.add_command(config)
+cli.add_command(doctor)
 
 
 def main() -> NoReturn:

@@ -23,6 +23,7 @@ FLOORS = [
     "server",
     "transports",
     "clients",
+    "doctor",
     "demo",
     "cli",
 ]

@@ -1,0 +1,69 @@
+"""One cheap question to the platform, and what its answer says about the clocks."""
+
+import time
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import httpx2
+
+from cyberun_mcp.api.answers import error_from, parse_json
+from cyberun_mcp.api.connections import pools, transport_errors
+from cyberun_mcp.api.credentials import WHERE_KEYS_COME_FROM, Credential
+from cyberun_mcp.doctor.findings import Finding, error, ok, warning
+from cyberun_mcp.errors import Unreachable
+from cyberun_mcp.settings import Settings
+
+NOTICEABLE = 60  # seconds; from here on a link's expires_at misleads
+FATAL = 900  # seconds; S3 refuses requests whose signature is so far off
+
+_REMEDIES = {
+    401: f"The key is dead or of another platform: create one at {WHERE_KEYS_COME_FROM}.",
+    403: "The key may not read workflows: ask the team's owner for another role.",
+    404: "There is no Cyberun API at this address: check CYBERUN_BASE_URL.",
+    429: "Wait a minute and try again.",
+}
+
+
+async def check_platform(
+    settings: Settings, credential: Credential, transport: httpx2.AsyncBaseTransport | None = None
+) -> list[Finding]:
+    """Whether `GET /r/workflows` answers, and how far this machine's clock is from the platform's."""
+    connections = pools(settings, transport)
+    began = time.perf_counter()
+    try:
+        with transport_errors():
+            answer = await connections.calls.get(
+                f"{settings.base_url}/r/workflows", params={"per_page": 1}, headers=credential.headers
+            )
+    except Unreachable as failure:
+        return [error("platform", str(failure), failure.advice)]
+    finally:
+        await connections.aclose()
+    return [_answered(answer, time.perf_counter() - began), *_clock(answer.headers.get("date"))]
+
+
+def _answered(answer: httpx2.Response, seconds: float) -> Finding:
+    if not answer.is_success:
+        todo = _REMEDIES.get(answer.status_code, "The platform has trouble; try again later.")
+        return error("platform", str(error_from(answer, answer.content)), todo)
+    said = parse_json(answer.content)
+    if not isinstance(said, dict) or not isinstance(said.get("workflow_list"), list):
+        return error("platform", "what answers is not the Cyberun API", _REMEDIES[404])
+    meta = said.get("page_meta")
+    count = meta.get("total_count") if isinstance(meta, dict) else None
+    number = count if count is not None else "some"
+    return ok("platform", f"GET /r/workflows: {number} workflows, {seconds * 1000:.0f} ms")
+
+
+def _clock(date: str | None) -> list[Finding]:
+    if date is None:
+        return []
+    try:
+        behind = (parsedate_to_datetime(date) - datetime.now(UTC)).total_seconds()
+    except (ValueError, TypeError):
+        return []
+    text = f"{abs(behind):.0f} s {'behind' if behind > 0 else 'ahead of'} the platform's"
+    todo = "Set this machine's clock by network time: links to files are signed for a time, and it will misjudge them."
+    if abs(behind) > FATAL:
+        return [error("clock", text, todo)]
+    return [warning("clock", text, todo) if abs(behind) > NOTICEABLE else ok("clock", "agrees with the platform's")]
