@@ -6,7 +6,7 @@ VENV ?= .venv
 CONSTRAINTS ?= constraints/pinned.txt
 IN := $(VENV)/bin/python
 
-.PHONY: demo test lint bench snapshots docs configs pin clean
+.PHONY: demo test lint bench snapshots docs configs dist pin clean
 
 demo: $(VENV)/.demo ## Walk through all fifteen tools on the embedded platform
 	$(IN) -m cyberun_mcp demo
@@ -30,6 +30,9 @@ docs: $(VENV)/.dev ## Write the generated parts of the README anew
 
 configs: $(VENV)/.dev ## Write the files under configs/ anew, from the table of AI clients
 	$(IN) -m cyberun_mcp.clients.configs
+
+dist: $(VENV)/.dev ## Build what is handed out: bundle, plugin, extension, registry entry, install links
+	$(IN) -m distribution
 
 pin: $(VENV)/.dev ## Renew constraints/pinned.txt from the newest versions allowed
 	$(IN) -m pip install -q --upgrade --upgrade-strategy eager -e '.[dev,fast,image]'
