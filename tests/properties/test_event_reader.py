@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from cyberun_mcp.api.answers import parse_json
 from cyberun_mcp.api.events import LARGEST_EVENT, TaskState, read_events
 from cyberun_mcp.errors import UnexpectedAnswer
 from tests.properties.json_values import OBJECTS, VALUES
@@ -73,10 +74,6 @@ def spelled(events: Sequence[Event], line_end: str, comment: str, indent: int | 
     return ("\ufeff" + text.replace("\n", line_end)).encode("utf-8", "replace")
 
 
-def as_read_back(data: dict[str, Any]) -> Any:
-    return json.loads(json.dumps(data), parse_constant=lambda _: None)
-
-
 @settings(deadline=None, max_examples=150)
 @given(
     st.lists(st.tuples(names, OBJECTS), max_size=5),
@@ -88,7 +85,7 @@ def test_events_are_read_whole_wherever_their_bytes_are_cut(
     events: list[Event], line_end: str, comment: str, places: list[float]
 ) -> None:
     body = spelled(events, line_end, comment, indent=None)
-    expected = [(name, as_read_back(data)) for name, data in events]
+    expected = [(name, parse_json(json.dumps(data))) for name, data in events]
     assert anyio.run(read, cut_at(body, places)) == expected
 
 
