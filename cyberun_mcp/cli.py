@@ -203,6 +203,9 @@ async def _serve_emulator(port: int, data: Path | None) -> int:
     try:
         async with emulator(port=port, data=data) as platform:
             click.echo(f"CYBERUN_BASE_URL={platform.base_url}\nCYBERUN_API_KEY={platform.api_key}")
+            click.echo(f"# a viewer of the same team, who may only read: {platform.viewer_key}")
+            click.echo(f"# another team: {platform.other_team_key}")
+            click.echo(f"# a user, with CYBERUN_TEAM_ID={platform.team_id}: {platform.jwt}")
             _say("The embedded platform is running; Ctrl-C ends it.")
             if sys.platform == "win32":
                 await anyio.sleep_forever()
@@ -265,12 +268,15 @@ def _need_emulator() -> None:
         import rich  # noqa: F401
     except ImportError:
         raise click.ClickException(
-            "the embedded platform needs an extra: pip install 'cyberun-mcp[emulator]'"
+            "the embedded platform needs an extra: install 'cyberun-mcp[emulator]' instead of 'cyberun-mcp'"
         ) from None
 
 
 def _refuse_misplaced_options(context: click.Context) -> None:
+    command = context.invoked_subcommand or ""
+    known = {each.name for each in cli.commands[command].params}
     for name in context.params:
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             flag = "--" + name.replace("_", "-")
-            raise click.UsageError(f"put {flag} after the command: cyberun-mcp {context.invoked_subcommand} {flag} …")
+            advice = f"put it after the command: cyberun-mcp {command} {flag} …" if name in known else "leave it out"
+            raise click.UsageError(f"{flag} before {command} has no effect; {advice}")

@@ -62,6 +62,8 @@ class UnexpectedAnswer(CyberunError):
 class AnswerTooLarge(UnexpectedAnswer):
     """An answer of `size` bytes (None: it did not say) where `limit` can be taken."""
 
+    advice = "Ask for less at a time, for example with a smaller per_page."
+
     def __init__(self, status: int, size: int | None, limit: int) -> None:
         super().__init__(status, f"the answer has {f'{size:,}' if size else 'too many'} bytes; {limit:,} can be taken")
         self.size = size
@@ -94,6 +96,9 @@ class Remedy:
     forbidden: str = "The key lacks permission, belongs to another team, or the team's plan has no such feature."
 
 
+_DOUBT = "It was sent and may have been carried out: repeat it only if doing it twice does no harm."
+
+
 def explain(error: CyberunError, remedy: Remedy) -> str:
     """The text of a failed tool call: what happened, verbatim and redacted, then what to do next."""
     lines = [str(error), _next_step(error, remedy), error.details]
@@ -101,6 +106,8 @@ def explain(error: CyberunError, remedy: Remedy) -> str:
 
 
 def _next_step(error: CyberunError, remedy: Remedy) -> str:
+    if isinstance(error, Unreachable) and error.sent and not remedy.repeatable:
+        return _DOUBT
     if error.advice or not isinstance(error, ApiError | UnexpectedAnswer):
         return error.advice
     match error.status:
@@ -118,12 +125,12 @@ def _next_step(error: CyberunError, remedy: Remedy) -> str:
         case 409:
             return "Its present state does not allow this. Read its state first, then decide."
         case 429:
-            seconds = f"{error.retry_after:.0f} seconds" if error.retry_after else "a minute"
+            seconds = "a minute" if error.retry_after is None else f"{error.retry_after:.0f} seconds"
             return f"Too many requests: wait {seconds}, then call again."
         case status if status >= 500 and remedy.repeatable:
             return "The platform is in trouble; calling again is safe."
         case status if status >= 500:
-            return "The request may have been carried out: make sure before calling again (list_tasks shows runs)."
+            return _DOUBT
         case status if status < 400:
             return "This is not the Cyberun API: check CYBERUN_BASE_URL and any proxy in between."
-    return ""
+    return "The same call would fail the same way."

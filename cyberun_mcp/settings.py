@@ -129,5 +129,15 @@ def settings_from(given: Mapping[str, Any], environ: Mapping[str, str] = os.envi
     """One `Settings` from parsed options; the key comes from its file, else from `CYBERUN_API_KEY`."""
     values = dict(given)
     key_file: Path | None = values.pop("api_key_file")
-    key = key_file.read_text(encoding="utf-8") if key_file else environ.get(env_name("api_key"), "")
+    key = _key_in(key_file) if key_file else environ.get(env_name("api_key"), "")
     return Settings(api_key=key.strip() or None, **values)
+
+
+def _key_in(file: Path) -> str:
+    try:
+        key = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.BadParameter(f"{file} cannot be read as text: {error}", param_hint="--api-key-file") from error
+    if not key:
+        raise click.BadParameter(f"{file} is empty", param_hint="--api-key-file")
+    return key

@@ -29,7 +29,13 @@ def test_the_version_is_told() -> None:
 def test_an_option_before_its_command_is_refused_with_the_right_order() -> None:
     result = run("--log-level", "debug", "http")
     assert result.returncode == 2
-    assert "put --log-level after the command: cyberun-mcp http --log-level" in " ".join(result.stderr.split())
+    assert "put it after the command: cyberun-mcp http --log-level" in " ".join(result.stderr.split())
+
+
+def test_an_option_its_command_does_not_have_is_refused_without_sending_the_user_round_in_circles() -> None:
+    result = run("--log-level", "debug", "demo")
+    assert result.returncode == 2
+    assert "leave it out" in result.stderr
 
 
 @pytest.mark.parametrize("command", ["http", "emulator"])

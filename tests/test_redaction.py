@@ -1,6 +1,7 @@
 """What must never leave."""
 
 import logging
+import time
 
 import pytest
 
@@ -38,6 +39,27 @@ def test_a_log_record_is_redacted_with_its_arguments_and_its_traceback() -> None
     assert text.count("sk-…") == 2
 
 
-@pytest.mark.parametrize("env", [[], {"A": "secret"}, "secret", [{"env_name": "A", "env_value": "secret"}, "secret"]])
+@pytest.mark.parametrize(
+    "env", [[], {"NAME": "secret"}, "secret", [{"env_name": "A", "env_value": "secret"}, "secret"]]
+)
 def test_no_environment_value_survives_whatever_its_shape(env: object) -> None:
     assert "secret" not in str(hide_env_values({"service_slug": "s", "env_config": env}))
+
+
+def test_ordinary_words_and_queries_are_left_alone() -> None:
+    text = "Basic plan: the bearer token is invalid? See https://h/x?design=1&page=2"
+    assert redact(text) == text
+
+
+@pytest.mark.parametrize("piece", ["?", "<", "sk-", "&x-amz-", "bearer ", "authorization: ", "eyJ", "?a=1&"])
+def test_a_hostile_text_takes_time_in_proportion_to_its_length(piece: str) -> None:
+    began = time.process_time()
+    redact(piece * (200_000 // len(piece)))
+    # A quadratic pattern takes minutes for this, a linear one milliseconds.
+    assert time.process_time() - began < 5
+
+
+def test_a_line_break_in_a_message_cannot_begin_a_line_of_the_log() -> None:
+    record = logging.LogRecord("n", logging.INFO, "p", 1, "request=%s", ("1\nFAKE tool=x\x1b[31m",), None)
+    text = RedactingFormatter("%(message)s").format(record)
+    assert text == "request=1\\x0aFAKE tool=x\\x1b[31m"

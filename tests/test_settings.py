@@ -58,6 +58,16 @@ def test_a_bad_value_is_refused_naming_its_variable(name: str, value: str, words
     assert name in result.output
 
 
+@pytest.mark.parametrize(("content", "words"), [(b"", "is empty"), (b" \n", "is empty"), (b"\xff\xfe", "as text")])
+def test_a_key_file_without_a_key_is_refused_by_name(tmp_path: Path, content: bytes, words: str) -> None:
+    file = tmp_path / "key"
+    file.write_bytes(content)
+    result = invoke("--api-key-file", str(file), CYBERUN_API_KEY="sk-fromenv")
+    assert result.exit_code == 2
+    assert words in " ".join(result.output.split())
+    assert "--api-key-file" in result.output
+
+
 def test_the_key_comes_from_a_file_or_the_environment_and_no_repr_shows_it(tmp_path: Path) -> None:
     file = tmp_path / "key"
     file.write_text("sk-fromfile\n", encoding="utf-8")

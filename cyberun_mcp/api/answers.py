@@ -14,8 +14,13 @@ from cyberun_mcp.errors import AnswerTooLarge, ApiError, CyberunError, Unexpecte
 LARGEST_JSON = 8 * 2**20  # bytes; a page of 100 workflows is about 0.2 MB, so more is a mistake or an attack
 COUNTED = 4  # a body that does not announce its size is counted, not kept, up to so many times the limit
 LONGEST_QUOTE = 500  # characters of a foreign page shown to the model
+LONGEST_PAGE = 64 * 1024  # bytes of a foreign page searched for those
+LONGEST_MESSAGE = 4_000  # characters of the platform's own message
 
-_INVISIBLE = re.compile(r"(?is)<(script|style)\b.*?</\1\s*>|<[^>]*>")
+# Both look at each character once: strangers wrote what they read (60 kB of one character took a minute before).
+_HIDDEN = re.compile(r"(?is)<(script|style)\b.*?(</\1\s*>|\Z)")
+_TAG = re.compile(r"<[^<>]*>")
+_SPELT_SURROGATE = re.compile(rb"(?i)\\ud[89a-f]")
 
 JsonObject = dict[str, Any]
 
@@ -60,7 +65,8 @@ def error_from(response: httpx2.Response, body: bytes) -> CyberunError:
     retry_after = parse_retry_after(response.headers.get("retry-after"))
     if isinstance(value, dict):
         message = value.get("error_message")
-        return ApiError(status, message if isinstance(message, str) else _quote(json.dumps(value)), retry_after)
+        words = _cut(message, LONGEST_MESSAGE) if isinstance(message, str) else _cut(json.dumps(value), LONGEST_QUOTE)
+        return ApiError(status, words, retry_after)
     error = UnexpectedAnswer(
         status, f"not the platform but {_describe(response.headers.get('content-type', ''), body)}"
     )
@@ -83,18 +89,33 @@ def parse_retry_after(value: str | None) -> float | None:
 
 
 def parse_json(body: bytes | str) -> Any:
-    """Parsed JSON, or None where there is none; NaN and Infinity, which JSON does not have, become null."""
+    """Parsed JSON that can be written again, or None where there is none.
+
+    What JSON can spell but neither JSON nor UTF-8 can carry on is replaced here, at the only door: NaN and infinity by
+    null, lone surrogates by question marks. One of those in an answer to the client would end the whole connection.
+    """
     try:
-        return json.loads(body, parse_constant=lambda _: None)
+        value = json.loads(body, parse_constant=lambda _: None, parse_float=_finite)
+        if _SPELT_SURROGATE.search(body if isinstance(body, bytes) else body.encode("utf-8", "replace")):
+            value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return None
+    return value
+
+
+def _finite(spelt: str) -> float | None:
+    number = float(spelt)
+    return number if math.isfinite(number) else None
 
 
 def _describe(content_type: str, body: bytes) -> str:
     kind = content_type.partition(";")[0].strip() or "an untyped body"
-    return f"{kind}: {_quote(body[: 20 * LONGEST_QUOTE].decode('utf-8', 'replace')) or '(empty)'}"
+    return f"{kind}: {_visible_words(body[:LONGEST_PAGE].decode('utf-8', 'replace')) or '(empty)'}"
 
 
-def _quote(text: str) -> str:
-    words = " ".join(_INVISIBLE.sub(" ", text).split())
-    return words if len(words) <= LONGEST_QUOTE else words[:LONGEST_QUOTE] + "…"
+def _visible_words(page: str) -> str:
+    return _cut(" ".join(_TAG.sub(" ", _HIDDEN.sub(" ", page)).split()), LONGEST_QUOTE)
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[:longest] + "…"

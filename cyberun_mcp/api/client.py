@@ -14,7 +14,7 @@ from cyberun_mcp.api.answers import JsonObject, error_from, parse_object, read_b
 from cyberun_mcp.api.connections import Journey, Pools, pools, timeouts, transport_errors
 from cyberun_mcp.api.credentials import Credential
 from cyberun_mcp.api.retry import with_retries
-from cyberun_mcp.errors import InvalidArguments
+from cyberun_mcp.errors import InvalidArguments, UnexpectedAnswer
 from cyberun_mcp.settings import Settings
 from cyberun_mcp.telemetry import SILENT, Telemetry
 
@@ -89,8 +89,13 @@ class CyberunClient:
         return await self._request("GET", f"/r/tasks/{_segment(task_id)}/result")
 
     async def cancel_task(self, task_id: str) -> JsonObject:
-        """Documented as idempotent, so it is repeated like a read."""
-        return await self._request("POST", f"/r/tasks/{_segment(task_id)}/cancel")
+        """Documented as idempotent, so it is repeated like a read; its answer only as "always true"."""
+        try:
+            return await self._request("POST", f"/r/tasks/{_segment(task_id)}/cancel")
+        except UnexpectedAnswer as error:
+            if error.status >= 300:
+                raise
+            return {"is_success": True}
 
     async def list_agents(self, page: Mapping[str, Any]) -> JsonObject:
         return await self._request("GET", "/r/agents", query=page)

@@ -22,6 +22,7 @@ Result = TypeVar("Result")
 
 PASSING_STATUSES = frozenset({429, 500, 502, 503, 504})
 FIRST_WAIT = 0.25  # seconds; doubled each time, so that four attempts fit into two seconds of trouble
+LONGEST_TROUBLE = 15.0  # seconds until a platform in trouble is given up on, unless it named the time to come back
 LONGEST_WAIT = 8.0  # seconds between two attempts, unless the platform asks for more
 
 
@@ -37,6 +38,7 @@ async def with_retries(
 
     Every attempt is logged under the name of `what`.
     """
+    began = anyio.current_time()
     attempts = 0
 
     async def attempt() -> Result:
@@ -55,13 +57,17 @@ async def with_retries(
             return repeatable or not error.sent
         return repeatable and isinstance(error, ApiError | UnexpectedAnswer) and error.status in PASSING_STATUSES
 
+    def asked_to_wait(state: RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        return getattr(error, "retry_after", None) or 0.0
+
     def wait(state: RetryCallState) -> float:
-        asked = getattr(state.outcome.exception(), "retry_after", None) if state.outcome else None
         # Full jitter spreads the clients of a platform that has just come back.
-        return (asked or 0.0) + random.uniform(0, doubled(FIRST_WAIT, state.attempt_number, LONGEST_WAIT))  # noqa: S311 - jitter, not a secret
+        return asked_to_wait(state) + random.uniform(0, doubled(FIRST_WAIT, state.attempt_number, LONGEST_WAIT))  # noqa: S311 - jitter, not a secret
 
     def too_late(state: RetryCallState) -> bool:
-        return anyio.current_time() + state.upcoming_sleep >= deadline
+        patience = deadline if asked_to_wait(state) else min(deadline, began + LONGEST_TROUBLE)
+        return anyio.current_time() + state.upcoming_sleep >= patience
 
     retrying = AsyncRetrying(
         retry=retry_if_exception(may_pass),

@@ -26,24 +26,24 @@ async def run_demo(output: Path, picture: Path | None) -> int:
     screen = Screen()
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
         try:
-            problem = await _problem_on_the_way(screen, output, log)
+            problem = await _problem_on_the_way(screen, output, picture, log)
         except anyio.get_cancelled_exc_class():
             screen.stopped()
             raise
         if problem:
             screen.failed(problem, _end_of(log))
             return 1
-    if picture is not None:
-        screen.save(picture)
     return 0
 
 
-async def _problem_on_the_way(screen: Screen, output: Path, log: TextIO) -> str:
+async def _problem_on_the_way(screen: Screen, output: Path, picture: Path | None, log: TextIO) -> str:
     """Walk through the demo; what went wrong, or nothing. Task groups wrap exceptions, hence `except*`."""
     problem = ""
     try:
         with anyio.fail_after(LONGEST):
             await _walk(screen, output, log)
+        if picture is not None:
+            screen.save(picture)
     except* TimeoutError:
         problem = f"no end in sight after {LONGEST} seconds"
     except* (DemoFailed, MCPError, httpx2.HTTPError, OSError) as failures:

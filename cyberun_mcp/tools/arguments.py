@@ -1,16 +1,18 @@
 """From what a model wrote to a tool's arguments, or to words that let it repair the call."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StringConstraints, ValidationError
 from pydantic_core import ErrorDetails
 
 from cyberun_mcp.errors import InvalidArguments
 from cyberun_mcp.tools.schema import JsonSchema, in_words, input_schema
 
 LONGEST_SHOWN_INTEGER = 10**15  # and beyond 4,300 digits Python would refuse to show it
+_SEGMENT = re.compile(r"[^\s/\\?#%\x00-\x1f\x7f]+")
 JSON_TYPE_NAMES = {str: "a string", bool: "a boolean", int: "an integer", float: "a number", list: "an array"}
 
 
@@ -24,11 +26,18 @@ def _parsed_if_text(value: Any) -> Any:
         return value
 
 
+def _one_segment(identifier: str) -> str:
+    """An id or a slug. Encoding a slash is not enough: a router that matches decoded paths would split it again."""
+    if not _SEGMENT.fullmatch(identifier) or identifier.strip(".") == "":
+        raise ValueError("an id or a slug has no slashes, blanks, control characters or any of \\ ? # %")
+    return identifier
+
+
 _Object = TypeVar("_Object")
 
 JsonObjectOf = Annotated[_Object, BeforeValidator(_parsed_if_text)]
 Text = Annotated[str, StringConstraints(min_length=1)]
-Identifier = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Identifier = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_one_segment)]
 PageNumber = Annotated[int, Field(ge=1, description="Page, from 1. Default 1.")]
 PerPage = Annotated[int, Field(ge=1, le=100, description="Items a page, 1 to 100. Default 20.")]
 

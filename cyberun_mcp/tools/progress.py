@@ -13,7 +13,6 @@ import anyio
 from cyberun_mcp.api.events import TaskState
 from cyberun_mcp.redaction import redact
 from cyberun_mcp.tools.registry import Report
-from cyberun_mcp.tools.results import sound
 
 # Seconds between two messages, and between the last one and the answer: a client that reads both in one go answers the
 # progress after it has forgotten its token, and then drops the connection (claude-code issues 47765 and 53617).
@@ -85,7 +84,7 @@ class _Messenger:
             message += f" ({anyio.current_time() - self._began:.0f} s so far)"
         self._value = self._next_value(state)
         self._sent = state
-        await self._report(self._value, _TOTAL, sound(redact(message)))
+        await self._report(self._value, _TOTAL, message)
 
     def _next_value(self, state: TaskState) -> float:
         if state.task_status == "completed":
@@ -126,4 +125,5 @@ def _doing(state: TaskState) -> list[str]:
 
 
 def _short(text: str) -> str:
+    text = redact(text)  # first: a cut could take away the mark that tells a signed URL from another
     return text if len(text) <= LONGEST_WORDS else text[:LONGEST_WORDS] + "…"

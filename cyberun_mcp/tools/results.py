@@ -13,7 +13,8 @@ from cyberun_mcp.redaction import redact
 logger = logging.getLogger(__name__)
 
 PAGE_BUDGET = 9_800  # bytes for a default page of twenty; Codex and Cline cut answers at 8 to 12 kB
-LONGEST_LISTED_TEXT = 160  # characters of a description in a list; the item's own tool has it whole
+LISTED_TEXTS = (160, 80)  # characters of a description in a long list; the item's own tool has it whole
+DEEPEST = 60  # levels of nesting; the documented answers have six
 
 # Where a parameter lands inside the workflow; the editor needs it, a caller does not.
 _UI_FIELDS = frozenset({"node_id", "field", "target_path", "source_key"})
@@ -21,21 +22,30 @@ _UI_FIELDS = frozenset({"node_id", "field", "target_path", "source_key"})
 _FREE_TEXTS = frozenset({"task_error"})
 
 
-def prune(value: Any) -> Any:
-    """`value` without nulls and without the fields only the dashboard needs, at any depth; unknown fields stay."""
+def prune(value: Any, level: int = 0) -> Any:
+    """`value` without nulls, and parameters without what only the dashboard needs; unknown fields stay.
+
+    What is nested deeper than any answer of the platform is cut off, before it can exhaust the stack.
+    """
+    if level > DEEPEST:
+        return "…"
     if isinstance(value, dict):
-        return {
-            sound(key): _harmless(each) if key in _FREE_TEXTS else prune(each)
-            for key, each in value.items()
-            if each is not None and key not in _UI_FIELDS
-        }
+        kept = {key: prune(each, level + 1) for key, each in value.items() if each is not None}
+        if isinstance(kept.get("task_error"), str):
+            # What a task's own code wrote when it failed: it may quote the signed URL or the key that it failed with.
+            kept["task_error"] = redact(kept["task_error"])
+        if isinstance(kept.get("parameters"), list):
+            kept["parameters"] = [_without_ui_fields(each) for each in kept["parameters"]]
+        return kept
     if isinstance(value, list):
-        return [prune(each) for each in value]
-    return sound(value) if isinstance(value, str) else value
+        return [prune(each, level + 1) for each in value]
+    return value
 
 
-def _harmless(value: Any) -> Any:
-    return redact(sound(value)) if isinstance(value, str) else prune(value)
+def _without_ui_fields(parameter: Any) -> Any:
+    if not isinstance(parameter, dict):
+        return parameter
+    return {key: value for key, value in parameter.items() if key not in _UI_FIELDS}
 
 
 def page_of(answer: Mapping[str, Any], key: str, aliases: Sequence[str] = ()) -> dict[str, Any]:
@@ -43,6 +53,8 @@ def page_of(answer: Mapping[str, Any], key: str, aliases: Sequence[str] = ()) ->
     found = next((name for name in (key, *aliases) if isinstance(answer.get(name), list)), None)
     if found is None:
         raise UnexpectedAnswer(200, f"the answer has no list called {key}")
+    if not all(isinstance(each, dict) for each in answer[found]):
+        raise UnexpectedAnswer(200, f"{found} holds something else than objects")
     page: dict[str, Any] = {key: answer[found]}
     meta = answer.get("page_meta")
     if isinstance(meta, dict):
@@ -66,11 +78,12 @@ def within_budget(page: dict[str, Any], key: str, spare: Sequence[str]) -> dict[
     First long texts are clipped, then the `spare` fields go one after the other, least missed first. The platform's
     documentation does not say which fields a list carries, so the measure is the size and not the names alone.
     """
-    items = [each for each in page[key] if isinstance(each, dict)]
+    items: list[dict[str, Any]] = page[key]
     budget = PAGE_BUDGET * max(1.0, len(items) / 20)
-    if _size(page) > budget:
-        for each in items:
-            each.update({name: _clipped(value) for name, value in each.items()})
+    for longest in LISTED_TEXTS:
+        if _size(page) > budget:
+            for each in items:
+                each.update({name: _clipped(value, longest) for name, value in each.items()})
     omitted = []
     for name in spare:
         if _size(page) <= budget:
@@ -86,8 +99,8 @@ def _size(page: Mapping[str, Any]) -> int:
     return len(compact(page).encode())
 
 
-def _clipped(value: Any) -> Any:
-    return value[:LONGEST_LISTED_TEXT] + "…" if isinstance(value, str) and len(value) > LONGEST_LISTED_TEXT else value
+def _clipped(value: Any, longest: int) -> Any:
+    return value[:longest] + "…" if isinstance(value, str) and len(value) > longest + 1 else value
 
 
 def keep_promise(answer: dict[str, Any], promised: TypeAdapter[Any]) -> dict[str, Any]:
@@ -112,16 +125,13 @@ def _set_aside(answer: Any, path: tuple[int | str, ...]) -> None:
             return
         answer = answer[part]  # type: ignore[index]
     if isinstance(answer, dict) and last in answer:
-        answer.setdefault("unexpected", {})[last] = answer.pop(last)
+        aside = answer.pop("unexpected", {})
+        aside = aside if isinstance(aside, dict) else {"unexpected": aside}
+        answer["unexpected"] = {**aside, last: answer.pop(last)}
     elif isinstance(answer, list) and isinstance(last, int):
         answer[last] = {"unexpected": answer[last]}
 
 
 def compact(value: Mapping[str, Any]) -> str:
     """JSON without a blank that a model would have to pay for."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def sound(text: str) -> str:
-    """`text` without lone surrogates, which JSON can spell but UTF-8, and so the wire to the client, cannot."""
-    return text.encode("utf-8", "replace").decode() if not text.isascii() else text
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

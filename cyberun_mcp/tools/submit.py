@@ -60,7 +60,7 @@ def _may_have_been_accepted(error: ApiError | UnexpectedAnswer | Unreachable) ->
             # Whatever stands in for the platform with a 3xx or 4xx has refused the run rather than passed it on.
             return error.status < 300 or error.status >= 500
         case ApiError():
-            return error.status in (502, 504)
+            return error.status >= 500
 
 
 async def _parameters_in_words(api: "CyberunClient", look_up: Request) -> str:

@@ -24,6 +24,9 @@ _MIME_TYPES.add_type("image/webp", ".webp")
 _MIME_TYPES.add_type("model/gltf-binary", ".glb")
 _MIME_TYPES.add_type("model/ply", ".ply")
 
+# What a list of tasks is shortened by, least missed first.
+_SPARE = ("gateway_id", "agent_labels", "retry_count", "target_pool", "dispatch_target", "tool_type", "gpu_type")
+
 TaskId = Annotated[Identifier, Field(description="The task's id: run_workflow's task_id, or id in list_tasks.")]
 Status = Annotated[TaskFilter, Field(description="Only tasks in this state. Default: all.")]
 Seconds = Annotated[
@@ -59,7 +62,7 @@ async def list_tasks(
     Next: get_task or stream_task_events."""
     query = {"current_page": current_page, "per_page": per_page} | ({"status": status} if status else {})
     page = page_of(await call.api.list_tasks(query), "task_list")
-    return Answer(within_budget(prune(page), "task_list", spare=("gateway_id", "agent_labels", "retry_count")))
+    return Answer(within_budget(prune(page), "task_list", _SPARE))
 
 
 @tool("Get task", READS, Task, finder="list_tasks")
@@ -133,7 +136,14 @@ def _links(result: Mapping[str, Any]) -> list[Link]:
     return [_link(url, output, expiry) for url, output in reversed(unique.items())]
 
 
+def _file_name(url: str) -> str:
+    try:
+        return unquote(urlsplit(url).path.rpartition("/")[2])
+    except ValueError:
+        return ""  # no URL by the book, but the caller paid for what is behind it
+
+
 def _link(url: str, output: str, expiry: str) -> Link:
-    name = unquote(urlsplit(url).path.rpartition("/")[2]) or output
+    name = _file_name(url) or output
     mime_type = _MIME_TYPES.guess_type(name)[0] or "application/octet-stream"
     return Link(url, name, mime_type, f"Task output {output}{expiry}")

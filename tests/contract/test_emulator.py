@@ -143,7 +143,7 @@ async def test_agents_are_listed(client: Client) -> None:
         ("run_workflow_by_slug", {"workflow_slug": "text-to-image", "body": {}}, "Cyberun HTTP 400: "),
         ("run_workflow_by_slug", {"workflow_slug": "retired-upscaler", "body": {}}, "Cyberun HTTP 409: "),
         ("get_task", {"task_id": "019abc12-9012-7890-abcd-ef1234567896"}, "Cyberun HTTP 404: "),
-        ("get_workflow_by_slug", {"workflow_slug": "../x"}, "Cyberun HTTP 404: "),
+        ("get_workflow_by_slug", {"workflow_slug": "text-to-image@99"}, "Cyberun HTTP 404: "),
         (
             "call_container_service",
             {"service_slug": "stopped-notebook", "method": "GET", "path": "/"},
@@ -157,6 +157,20 @@ async def test_the_platforms_refusals_are_passed_on(
     client: Client, tool: str, arguments: dict[str, Any], first_line: str
 ) -> None:
     assert refusal(await client.call_tool(tool, arguments)).startswith(first_line)
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        ("get_workflow", {"workflow_id": "slug/text-to-image"}),
+        ("get_workflow", {"workflow_id": "slug%2Ftext-to-image"}),
+        ("get_container_service", {"service_slug": "echo/anything"}),
+    ],
+)
+async def test_an_id_that_would_reach_something_if_it_walked_does_not(
+    client: Client, tool: str, arguments: dict[str, str]
+) -> None:
+    assert "nothing was sent" in refusal(await client.call_tool(tool, arguments))
 
 
 async def test_a_viewers_key_reads_but_may_not_run_and_another_team_sees_nothing_of_ours(

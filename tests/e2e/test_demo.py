@@ -31,9 +31,9 @@ def environment() -> dict[str, str]:
     return kept | {"CYBERUN_API_KEY": "sk-the-users-own", "CYBERUN_BASE_URL": "https://nowhere.invalid/api/v1"}
 
 
-def run(output: Path) -> "subprocess.CompletedProcess[str]":
+def run(output: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [*COMMAND, str(output)],
+        [*COMMAND, str(output), *arguments],
         env=environment(),
         capture_output=True,
         encoding="utf-8",
@@ -119,10 +119,22 @@ def test_a_folder_that_cannot_be_made_is_a_message_and_status_1(tmp_path: Path) 
     assert "Traceback" not in finished.stdout + finished.stderr
 
 
+def test_a_picture_that_cannot_be_saved_is_a_message_too(tmp_path: Path) -> None:
+    finished = run(tmp_path / "pictures", "--picture", str(tmp_path / "no such folder" / "screen.svg"))
+    assert finished.returncode == 1
+    assert "The demo failed: " in finished.stdout
+    assert "Traceback" not in finished.stdout + finished.stderr
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT to send to a process of one's own there")
 def test_an_interrupt_stops_the_demo_and_its_server(tmp_path: Path) -> None:
     with subprocess.Popen(
-        [*COMMAND, str(tmp_path / "pictures")], env=environment(), stdout=subprocess.PIPE, encoding="utf-8"
+        [*COMMAND, str(tmp_path / "pictures")],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+        # A background job of a shell inherits SIGINT ignored, and Python then leaves it so.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as process:
         assert process.stdout is not None
         next(line for line in process.stdout if "run_workflow_by_slug" in line)

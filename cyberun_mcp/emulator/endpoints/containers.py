@@ -43,7 +43,11 @@ async def proxy(call: Call) -> Response:
     call.require_member()
     request = call.request
     # Not the decoded path: what is escaped stays escaped. It reads /api/v1/r/containers/{slug}/ and then the rest.
-    path, query = b"/" + request.scope["raw_path"].split(b"/", 6)[6], request.scope["query_string"]
+    # An escaped slash in the slug would make the two disagree on where it ends; no slug has one.
+    slug, _, rest = request.scope["raw_path"].split(b"/", 5)[5].partition(b"/")
+    if b"%" in slug:
+        raise not_found()
+    path, query = b"/" + rest, request.scope["query_string"]
     has_body = "content-length" in request.headers or "transfer-encoding" in request.headers
     upstream = await call.platform.gateway.send(
         *_service(call),
