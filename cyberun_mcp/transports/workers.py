@@ -67,7 +67,7 @@ class _Foreman:
             forget_worker(worker.pid or 0)
             if not self._ending:
                 logger.error("worker %s has died with status %s; starting another", worker.pid, worker.exitcode)
-                await anyio.sleep(SHORTEST_LIFE - (anyio.current_time() - began))
+                await anyio.sleep_until(began + SHORTEST_LIFE)
 
     async def _hand_signals_on(self) -> None:
         async with anyio.create_task_group() as tasks:

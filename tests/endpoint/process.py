@@ -1,0 +1,89 @@
+"""`cyberun-mcp http` as a process, before a platform that does as told."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import httpx2
+
+COMMAND = str(Path(sys.executable).with_name("cyberun-mcp"))
+STARTING = 20  # seconds
+
+
+async def until(true: Callable[[], bool], seconds: float = 10) -> None:
+    """Wait for something that another process or thread does."""
+    with anyio.fail_after(seconds):
+        while not true():  # noqa: ASYNC110 - nobody over there could set an event of ours
+            await anyio.sleep(0.02)
+
+
+@dataclass
+class Endpoint:
+    """A running endpoint; `log` is all it has said."""
+
+    url: str
+    process: "subprocess.Popen[bytes]"
+    log_file: Path
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text(encoding="utf-8")
+
+    def client(self, **options: object) -> httpx2.AsyncClient:
+        limits = httpx2.Limits(max_connections=200)
+        return httpx2.AsyncClient(base_url=self.url, timeout=20, limits=limits, **options)  # type: ignore[arg-type]
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def ended(self, within: float = 20) -> int:
+        """The exit status."""
+        return self.process.wait(timeout=within)
+
+
+@contextmanager
+def endpoint(base_url: str, *flags: str, **environment: str) -> Iterator[Endpoint]:
+    """An endpoint that is ready; it is killed at the end, unless it has ended."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("CYBERUN_", "OTEL_"))}
+    with tempfile.TemporaryDirectory() as folder:
+        log_file = Path(folder) / "log"
+        with log_file.open("wb") as log:
+            process = subprocess.Popen(
+                [COMMAND, "http", "--port", "0", "--base-url", base_url, *flags], stderr=log, env=kept | environment
+            )
+        try:
+            url = _wait_for_url(process, log_file)
+            _wait_until_alive(url)
+            yield Endpoint(url, process, log_file)
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _wait_for_url(process: "subprocess.Popen[bytes]", log: Path) -> str:
+    deadline = time.monotonic() + STARTING
+    while process.poll() is None and time.monotonic() < deadline:
+        for line in log.read_text(encoding="utf-8").splitlines():
+            if line.startswith("MCP endpoint: "):
+                return line.split()[2].removesuffix("/mcp")
+        time.sleep(0.02)
+    raise RuntimeError(log.read_text(encoding="utf-8"))
+
+
+def _wait_until_alive(url: str) -> None:
+    deadline = time.monotonic() + STARTING
+    while time.monotonic() < deadline:
+        try:
+            if httpx2.get(f"{url}/livez", timeout=5).is_success:
+                return
+        except httpx2.TransportError:
+            time.sleep(0.02)
+    raise RuntimeError(f"{url} does not answer")
