@@ -14,6 +14,7 @@ logger = logging.getLogger(__name__)
 
 PAGE_BUDGET = 9_800  # bytes for a default page of twenty; Codex and Cline cut answers at 8 to 12 kB
 LISTED_TEXTS = (160, 80)  # characters of a description in a long list; the item's own tool has it whole
+LARGEST_OUTPUT = 100_000  # bytes of a task's own account of its outputs; documented ones are below 1 kB
 DEEPEST = 60  # levels of nesting; the documented answers have six
 
 # Where a parameter lands inside the workflow; the editor needs it, a caller does not.
@@ -31,6 +32,8 @@ def prune(value: Any, level: int = 0) -> Any:
         return "…"
     if isinstance(value, dict):
         kept = {key: prune(each, level + 1) for key, each in value.items() if each is not None}
+        if "task_output" in kept and (size := _size(kept["task_output"])) > LARGEST_OUTPUT:
+            kept["task_output"] = {"omitted": f"{size:,} bytes; the files are at the download URLs of get_task_result"}
         if isinstance(kept.get("task_error"), str):
             # What a task's own code wrote when it failed: it may quote the signed URL or the key that it failed with.
             kept["task_error"] = redact(kept["task_error"])
@@ -95,8 +98,8 @@ def within_budget(page: dict[str, Any], key: str, spare: Sequence[str]) -> dict[
     return {**page, "omitted_fields": omitted} if omitted else page
 
 
-def _size(page: Mapping[str, Any]) -> int:
-    return len(compact(page).encode())
+def _size(value: Any) -> int:
+    return len(compact(value).encode())
 
 
 def _clipped(value: Any, longest: int) -> Any:
@@ -132,6 +135,6 @@ def _set_aside(answer: Any, path: tuple[int | str, ...]) -> None:
         answer[last] = {"unexpected": answer[last]}
 
 
-def compact(value: Mapping[str, Any]) -> str:
+def compact(value: Any) -> str:
     """JSON without a blank that a model would have to pay for."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

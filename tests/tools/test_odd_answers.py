@@ -65,6 +65,17 @@ async def test_an_output_may_have_fields_that_only_parameters_lose(client: Clien
     assert structured(await client.call_tool("get_task_result", {"task_id": "t1"}))["task_output"] == output
 
 
+async def test_an_output_too_large_for_a_client_does_not_take_the_urls_with_it(
+    client: Client, platform: FakePlatform
+) -> None:
+    result = {"id": "t1", "task_output": {"log": "x" * 2_000_000}, "download_url": "https://s3.test/a.png"}
+    platform.on("GET", "/r/tasks/t1/result", result)
+    answer = await client.call_tool("get_task_result", {"task_id": "t1"})
+    assert structured(answer)["download_url"] == "https://s3.test/a.png"
+    assert "2,000,010 bytes" in structured(answer)["task_output"]["omitted"]
+    assert len(answer.model_dump_json()) < 10_000
+
+
 async def test_what_is_nested_too_deeply_is_cut_off(client: Client, platform: FakePlatform) -> None:
     deep = json.loads('{"a":' * 900 + "1" + "}" * 900)
     platform.on("POST", "/r/workflows/slug/s/run", {"task_id": "t1", "deep": deep}, status=202)
