@@ -1,6 +1,5 @@
 """What each protocol era wants to read in the headers of a request, so that a gateway need not open its body."""
 
-import base64
 import re
 from collections.abc import Mapping
 
@@ -8,8 +7,8 @@ from cyberun_mcp.bridge.messages import Message
 
 # 2026-07-28, Streamable HTTP: the methods whose object is mirrored as Mcp-Name, and the member that names it.
 _NAMED_BY = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
-_PLAIN = re.compile(r"(?! )[\x20-\x7e]*(?<! )")
-_ENCODED = re.compile(r"=\?base64\?.*\?=")
+_PLAIN = r"(?! )[\x20-\x7e]*(?<! )"
+_ENCODED = r"=\?base64\?.*\?="
 
 
 def envelope_headers(message: Message, version: str) -> dict[str, str]:
@@ -33,9 +32,11 @@ def session_headers(version: str | None, session: str | None) -> dict[str, str]:
 
 def encoded(value: str) -> str:
     """`value` if a header can carry it as it is, else in the specification's Base64 form."""
-    if _PLAIN.fullmatch(value) and not _ENCODED.fullmatch(value):
+    if re.fullmatch(_PLAIN, value) and not re.fullmatch(_ENCODED, value):
         return value
-    return f"=?base64?{base64.b64encode(value.encode('utf-8', 'surrogatepass')).decode('ascii')}?="
+    from base64 import b64encode
+
+    return f"=?base64?{b64encode(value.encode('utf-8', 'surrogatepass')).decode('ascii')}?="
 
 
 def field_lines(headers: Mapping[str, str]) -> str:

@@ -6,7 +6,6 @@ to the remote.
 
 import asyncio
 import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import cast
 
 from cyberun_mcp.bridge.lines import works_in_the_loop
@@ -79,6 +78,8 @@ class _ThroughThread(Output):
     """Anything else, and everything on Windows: one thread, one blocking write after the other."""
 
     def __init__(self, descriptor: int) -> None:
+        from concurrent.futures import ThreadPoolExecutor
+
         super().__init__()
         self._descriptor = descriptor
         self._loop = asyncio.get_running_loop()

@@ -36,7 +36,7 @@ HARMLESS = frozenset(
 )
 _KEYS = "https://app.cyberun.cloud → Access → Integration"
 _QUOTED = 300  # characters of a remote's own words
-_TITLE = re.compile(r"(?is)<title[^>]*>\s*(.*?)\s*</title>")
+_TITLE = r"(?is)<title[^>]*>\s*(.*?)\s*</title>"
 
 
 class Trouble(CyberunError):
@@ -133,7 +133,7 @@ def _described(media_type: str, body: bytes) -> str:
     """What a body says, in at most a line: an error's own message, a page's title, or the beginning of a text."""
     text = body.decode("utf-8", "replace").strip()
     if media_type == "text/html" or text[:1] == "<":
-        title = _TITLE.search(text)
+        title = re.search(_TITLE, text)
         return f"an HTML page ({' '.join(title[1].split())[:_QUOTED]})" if title else "an HTML page"
     try:
         said = _message_in(json.loads(text)) if text else ""
