@@ -6,7 +6,7 @@ VENV ?= .venv
 CONSTRAINTS ?= constraints/pinned.txt
 IN := $(VENV)/bin/python
 
-.PHONY: demo test lint bench snapshots docs configs dist pin clean
+.PHONY: demo test lint bench snapshots docs configs dist conformance pin clean
 
 demo: $(VENV)/.demo ## Walk through all fifteen tools on the embedded platform
 	$(IN) -m cyberun_mcp demo
@@ -33,6 +33,9 @@ configs: $(VENV)/.dev ## Write the files under configs/ anew, from the table of 
 
 dist: $(VENV)/.dev ## Build what is handed out: bundle, plugin, extension, registry entry, install links
 	$(IN) -m distribution
+
+conformance: $(VENV)/.dev ## Run the official MCP conformance suite at both revisions; brings its own Node
+	$(IN) -m tests.conformance
 
 pin: $(VENV)/.dev ## Renew constraints/pinned.txt from the newest versions allowed
 	$(IN) -m pip install -q --upgrade --upgrade-strategy eager -e '.[dev,fast,image]'
