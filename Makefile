@@ -6,7 +6,7 @@ VENV ?= .venv
 CONSTRAINTS ?= constraints/pinned.txt
 IN := $(VENV)/bin/python
 
-.PHONY: demo test lint bench snapshots docs configs dist conformance pin clean
+.PHONY: demo test lint bench snapshots docs configs dist conformance test-clients pin clean
 
 demo: $(VENV)/.demo ## Walk through all fifteen tools on the embedded platform
 	$(IN) -m cyberun_mcp demo
@@ -37,13 +37,16 @@ dist: $(VENV)/.dev ## Build what is handed out: bundle, plugin, extension, regis
 conformance: $(VENV)/.dev ## Run the official MCP conformance suite at both revisions; brings its own Node
 	$(IN) -m tests.conformance
 
+test-clients: $(VENV)/.dev ## Let the real AI clients connect; installs them into .clients/, asks no model
+	REAL_CLIENTS=1 $(IN) -m pytest tests/clients/real
+
 pin: $(VENV)/.dev ## Renew constraints/pinned.txt from the newest versions allowed
 	$(IN) -m pip install -q --upgrade --upgrade-strategy eager -e '.[dev,fast,image]'
 	(sed -n 1p constraints/pinned.txt; $(IN) -m pip freeze --exclude-editable --exclude cyberun-mcp) > $(VENV)/pinned.txt
 	cp $(VENV)/pinned.txt constraints/pinned.txt
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist cyberun-output
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist .clients cyberun-output
 
 $(VENV)/.demo: $(VENV)/.created pyproject.toml $(wildcard $(CONSTRAINTS))
 	$(IN) -m pip install -q -c $(CONSTRAINTS) -e '.[emulator]'
