@@ -86,7 +86,6 @@ class Connections:
         except Lost as error:
             connection.close()
             if used and repeatable:
-                self._idle.clear()  # what closed this one has closed the others
                 return await self._ask(request, method)
             raise answer_lost(self._endpoint, method, str(error)) from error
         except NotHttp as error:

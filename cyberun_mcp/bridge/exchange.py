@@ -6,12 +6,13 @@ A message is sent once. The exceptions are proven harmless: a 404 for a session 
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from cyberun_mcp.bridge.connections import Connections
 from cyberun_mcp.bridge.endpoint import Endpoint
 from cyberun_mcp.bridge.headers import envelope_headers
 from cyberun_mcp.bridge.messages import Message
+from cyberun_mcp.bridge.mirrored import Mirrored
 from cyberun_mcp.bridge.replies import Position, Reply, messages, one_line, replies
 from cyberun_mcp.bridge.session import INITIALIZED, Session
 from cyberun_mcp.bridge.trouble import Trouble, answer_lost, refused, session_gone
@@ -22,6 +23,7 @@ _NOTE_TIMEOUT = 10.0  # seconds until the remote must have taken a notification
 _RELISTEN = 1.0  # seconds before a stream that has ended is asked for again, unless the remote names a time
 
 Deliver = Callable[[bytes], Awaitable[None]]
+Take = Callable[[Message, Reply, Mapping[str, str]], Awaitable[None]]
 logger = logging.getLogger(__name__)
 
 
@@ -38,12 +40,14 @@ class Exchange:
         self._deliver = deliver
         self._connections = Connections(endpoint)
         self._renewal = asyncio.Lock()
+        self._mirrored = Mirrored()
 
     async def request(self, message: Message) -> None:
         """Send a request and deliver what comes up to its reply. Raises Trouble if there is none."""
         version = message.envelope_version
         if version is not None:
-            await self._until_reply(message, envelope_headers(message, version), self._pass_on)
+            mirrored = self._mirrored.headers(message.params) if message.method == "tools/call" else {}
+            await self._until_reply(message, envelope_headers(message, version) | mirrored, self._pass_on)
         elif message.method == "initialize":
             self.session.begin(message)
             await self._until_reply(message, {}, self._pass_on)
@@ -95,11 +99,12 @@ class Exchange:
     async def _renew(self, lost: str | None) -> None:
         """Open the session anew, as the client once opened it, unless another call has just done so."""
         async with self._renewal:
-            if self.session.id != lost or self.session.opening is None:
+            opening = self.session.opening
+            if opening is None or self.session.id != lost or (lost is None and not self.session.must_be_opened):
                 return
             logger.warning("The remote has no session for this client; opening one.")
             self.session.id = self.session.version = None
-            await self._until_reply(self.session.opening, {}, self._settle_silently)
+            await self._until_reply(opening, {}, self._settle_silently)
             try:
                 await self.note(INITIALIZED)
             except Trouble as trouble:  # the request that follows will meet the same, and say so
@@ -112,33 +117,61 @@ class Exchange:
                 content = await answer.read()
                 raise refused(self._endpoint, message.method, answer.status, answer.headers, content)
 
-    async def _until_reply(
-        self, message: Message, headers: dict[str, str], take: Callable[..., Awaitable[None]]
-    ) -> None:
-        """Send `message`, and hand to `take` what comes back up to its reply."""
+    async def _until_reply(self, message: Message, headers: dict[str, str], take: Take) -> None:
+        """Send `message`, and hand to `take` what comes back up to its reply.
+
+        A stream that ends before is taken up again where the remote offers that, as some do by design (2025-11-25).
+        """
         position = Position()
-        async with self._connections.exchange("POST", _ACCEPT | headers, message.line, method=message.method) as answer:
-            if answer.status == 404 and "Mcp-Session-Id" in headers:
+        try:
+            if await self._replied("POST", message, _ACCEPT | headers, take, position):
+                return
+        except Trouble:
+            if not position.last_id:
+                raise
+        read_to = ""
+        while position.last_id != read_to:
+            read_to = position.last_id
+            await asyncio.sleep(position.retry or 0)
+            try:
+                if await self._replied("GET", message, self._resuming(position), take, position):
+                    return
+            except Trouble as trouble:
+                logger.debug("%s", trouble)
+        raise answer_lost(self._endpoint, message.method, "its stream ended without a reply")
+
+    async def _replied(
+        self, verb: str, message: Message, headers: dict[str, str], take: Take, position: Position
+    ) -> bool:
+        """Whether the reply to `message` was in the answer to one HTTP request."""
+        body = message.line if verb == "POST" else b""
+        async with self._connections.exchange(verb, headers, body, method=message.method) as answer:
+            if answer.status == 404 and verb == "POST" and "Mcp-Session-Id" in headers:
                 raise SessionLost
             async for reply in replies(self._endpoint, answer, message, position):
                 await take(message, reply, answer.headers)
                 if reply.final:
-                    return
-        raise answer_lost(self._endpoint, message.method, "its stream ended without a reply")
+                    return True
+        return False
 
-    async def _pass_on(self, message: Message, reply: Reply, headers: dict[str, str]) -> None:
+    async def _pass_on(self, message: Message, reply: Reply, headers: Mapping[str, str]) -> None:
         self._settle(message, reply, headers)
         await self._deliver(reply.line)
 
-    async def _settle_silently(self, message: Message, reply: Reply, headers: dict[str, str]) -> None:
+    async def _settle_silently(self, message: Message, reply: Reply, headers: Mapping[str, str]) -> None:
         self._settle(message, reply, headers)
         if reply.final and "error" in reply.body:
             raise Trouble(self._endpoint.redact(f"The session could not be opened anew: {reply.body['error']}"))
 
-    def _settle(self, message: Message, reply: Reply, headers: dict[str, str]) -> None:
-        """Take note of what `initialize` has settled, before the client reads it and goes on."""
-        if reply.final and message.method == "initialize" and isinstance(result := reply.body.get("result"), dict):
+    def _settle(self, message: Message, reply: Reply, headers: Mapping[str, str]) -> None:
+        """Take note of what a reply says to us as well, before the client reads it and goes on."""
+        result = reply.body.get("result")
+        if not reply.final or not isinstance(result, dict):
+            return
+        if message.method == "initialize":
             self.session.settle(result, headers)
+        elif message.method == "tools/list":
+            self._mirrored.learn(result)
 
     def _resuming(self, position: Position) -> dict[str, str]:
         last = {"Last-Event-ID": position.last_id} if position.last_id else {}

@@ -1,6 +1,7 @@
 """What goes in comes out: messages of both eras pass the bridge as the bytes they are."""
 
 import base64
+import json
 import sys
 import threading
 import time
@@ -128,6 +129,40 @@ def test_messages_of_2026_are_described_in_their_headers(method: str, params: di
     assert asked.headers["mcp-method"] == method
     assert asked.headers.get("mcp-name") == name
     assert "x-injected" not in asked.headers
+
+
+def test_arguments_a_tool_wants_in_headers_are_repeated_there() -> None:
+    nested = {"type": "object", "properties": {"deep": {"type": "boolean", "x-mcp-header": "Deep"}}}
+    wishes = {"region": {"type": "string", "x-mcp-header": "Region"}, "n": {"type": "integer"}, "in": nested}
+    tool = {"name": "do", "inputSchema": {"type": "object", "properties": wishes}}
+
+    def script(asked: Asked) -> None:
+        body = {"jsonrpc": "2.0", "id": asked.message["id"], "result": {"tools": [tool]}}
+        asked.answer(200, json.dumps(body).encode())
+
+    with scripted(script) as remote, bridge(remote.url) as client:
+        client.ask({"id": 1, "method": "tools/list", "params": {"_meta": ENVELOPE}})
+        client.ask(call(2, {"region": "Zürich", "n": 3, "in": {"deep": True}}, "auto"))
+        client.ask(call(3, {"n": 3}, "auto"))
+    mirrored = [{k: v for k, v in each.headers.items() if k.startswith("mcp-param-")} for each in remote.asked[1:]]
+    encoded = "=?base64?" + base64.b64encode("Zürich".encode()).decode() + "?="
+    assert mirrored == [{"mcp-param-region": encoded, "mcp-param-deep": "true"}, {}]
+
+
+def test_a_stream_the_remote_ends_by_design_is_taken_up_where_it_ended() -> None:
+    def script(asked: Asked) -> None:
+        if asked.verb == "GET" and asked.headers.get("last-event-id") == "e1":
+            return asked.stream()(b"id: e2\n" + event({"jsonrpc": "2.0", "id": 5, "result": {"late": True}}))
+        if asked.verb == "GET":
+            return asked.answer(405)
+        if asked.message["method"] == "tools/call":
+            return asked.stream()(b"id: e1\nretry: 20\ndata:\n\n")
+        return asked.result(Mcp_Session_Id="s")
+
+    with scripted(script) as remote, bridge(remote.url) as client:
+        client.initialize()
+        assert client.ask(call(5, {}))["result"] == {"late": True}
+    assert remote.methods().count("tools/call") == 1
 
 
 def test_everything_pipelined_in_one_write_goes_out_in_order() -> None:
