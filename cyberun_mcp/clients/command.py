@@ -142,7 +142,7 @@ def _state(client: "Client", machine: "Machine") -> str:
     from cyberun_mcp.clients.configure import Refused, present_entry
 
     try:
-        found = present_entry(client, machine)
+        found = present_entry(client, machine.file_of(client))
     except Refused:
         return "cannot be parsed"
     if found is not None:

@@ -44,9 +44,8 @@ def remove(client: Client, machine: Machine) -> Done:
     return _put(file, before, before if before is None else _edited(client, file, before, None))
 
 
-def present_entry(client: Client, machine: Machine) -> dict[str, Any] | None:
-    """Our entry as it stands in the client's file, None where there is none. Raises Refused."""
-    file = machine.file_of(client)
+def present_entry(client: Client, file: Path | None) -> dict[str, Any] | None:
+    """Our entry as it stands in a file of the client's, None where there is none. Raises Refused."""
     text = None if file is None else _read(file)
     if file is None or text is None or not text.strip():
         return None

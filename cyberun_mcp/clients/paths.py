@@ -17,6 +17,7 @@ class Machine:
     home: Path = field(default_factory=Path.home)
     platform: str = sys.platform
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    folder: Path = field(default_factory=Path.cwd)
 
     def file_of(self, client: Client) -> Path | None:
         """The file to edit: the first that exists, else the usual one. None for a client that has none."""
@@ -25,6 +26,12 @@ class Machine:
         usual = client.file if isinstance(client.file, str) else client.file.get(self.platform, client.file.get("", ""))
         places = [self._path(each) for each in (usual, *client.also)]
         return next((each for each in places if each.exists()), places[0])
+
+    def files_of(self, client: Client) -> list[Path]:
+        """The files in which a server may stand: the user's, and the project's in the present folder."""
+        user = self.file_of(client)
+        project = self.folder / client.project if client.project else None
+        return [each for each in (user, project) if each is not None]
 
     def has(self, client: Client) -> bool:
         """Whether the client seems to be installed: its command, its file, or the folder of its file is there."""

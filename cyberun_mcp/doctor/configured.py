@@ -1,5 +1,7 @@
 """The AI clients connected on this machine, and whether what their files say would start."""
 
+from pathlib import Path
+
 import anyio
 
 from cyberun_mcp.clients.configure import Refused, present_entry
@@ -12,25 +14,26 @@ from cyberun_mcp.doctor.starting import Fails, ask_endpoint, start
 
 
 async def check_clients(machine: Machine) -> list[Finding]:
-    """One finding for each client whose file has our entry, or cannot be read."""
-    found: dict[str, Finding] = {}
+    """One finding for each file of a client that has our entry, or cannot be read."""
+    places = [(client, file) for client in CLIENTS for file in machine.files_of(client)]
+    found: dict[Path, Finding] = {}
     async with anyio.create_task_group() as tasks:
-        for client in CLIENTS:
-            tasks.start_soon(_check, client, machine, found)
-    in_order = [found[client.name] for client in CLIENTS if client.name in found]
+        for client, file in places:
+            tasks.start_soon(_check, client, file, machine, found)
+    in_order = [found[file] for _, file in places if file in found]
     if not in_order:
-        return [
-            warning("clients", "no AI client is connected here", "cyberun-mcp config CLIENT --write; --list has them.")
-        ]
+        todo = "cyberun-mcp config CLIENT --write; cyberun-mcp config --list has them."
+        return [warning("clients", "no AI client is connected here", todo)]
     return in_order
 
 
-async def _check(client: Client, machine: Machine, found: dict[str, Finding]) -> None:
+async def _check(client: Client, file: Path, machine: Machine, found: dict[Path, Finding]) -> None:
+    name = client.title if file == machine.file_of(client) else f"{client.title} ({client.project})"
     try:
-        entry = present_entry(client, machine)
+        entry = present_entry(client, file)
     except Refused as failure:
         todo = f"Correct the file, or move it away and run cyberun-mcp config {client.name} --write."
-        found[client.name] = error(client.title, str(failure), todo)
+        found[file] = error(name, str(failure), todo)
         return
     if entry is None:
         return
@@ -38,12 +41,9 @@ async def _check(client: Client, machine: Machine, found: dict[str, Finding]) ->
         endpoint = is_endpoint(client, entry)
         said = await (ask_endpoint if endpoint else start)(as_started(client, entry, machine.environ))
     except Unset as failure:
-        found[client.name] = error(
-            client.title,
-            str(failure),
-            f"export {failure.variable}=… where {client.title} starts from, or write it anew.",
-        )
+        todo = f"export {failure.variable}=… where {client.title} starts from, or write the entry anew."
+        found[file] = error(name, str(failure), todo)
     except Fails as failure:
-        found[client.name] = error(client.title, str(failure), failure.remedy.format(name=client.name))
+        found[file] = error(name, str(failure), failure.remedy.format(name=client.name))
     else:
-        found[client.name] = ok(client.title, said)
+        found[file] = ok(name, said)

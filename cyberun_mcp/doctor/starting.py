@@ -1,5 +1,6 @@
 """Starting what an entry says, or calling it, as far as the first answer."""
 
+import contextlib
 import json
 import shutil
 import subprocess
@@ -55,7 +56,8 @@ async def start(started: Started) -> str:
         try:
             return f"starts: {_server_in(await _first_line(process))}"
         finally:
-            process.kill()
+            with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+                process.kill()
 
 
 async def _first_line(process: Process) -> bytes:

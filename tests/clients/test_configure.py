@@ -46,11 +46,11 @@ def test_every_client_is_connected_and_disconnected_in_its_own_file(client: Clie
     done = write(client, Connection(), machine)
     assert done.changed
     assert done.file == machine.file_of(client)
-    present = present_entry(client, machine)
+    present = present_entry(client, machine.file_of(client))
     assert present == entry(client, Connection(key=KEY if done.key_in_clear else "not written"))
     assert not write(client, Connection(), machine).changed
     assert remove(client, machine).changed
-    assert present_entry(client, machine) is None
+    assert present_entry(client, machine.file_of(client)) is None
     assert not remove(client, machine).changed
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from cyberun_mcp.clients.configure import write
 from cyberun_mcp.clients.paths import Machine
-from cyberun_mcp.clients.render import Connection
+from cyberun_mcp.clients.render import Connection, text_of
 from cyberun_mcp.clients.table import BY_NAME
 from cyberun_mcp.doctor import network
 from cyberun_mcp.doctor.configured import check_clients
@@ -198,7 +198,7 @@ async def test_the_emulator_passes_every_check() -> None:
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
     environ = {"PATH": os.environ.get("PATH", ""), "CYBERUN_API_KEY": KEY, "HOME": str(tmp_path)}
-    return Machine(home=tmp_path, platform="linux", environ=environ)
+    return Machine(home=tmp_path, platform="linux", environ=environ, folder=tmp_path / "project")
 
 
 async def test_connected_clients_are_started(machine: Machine) -> None:
@@ -208,6 +208,14 @@ async def test_connected_clients_are_started(machine: Machine) -> None:
     findings = await check_clients(machine)
     assert [(each.check, each.status) for each in findings] == [("Cursor", "ok"), ("Codex", "ok"), ("opencode", "ok")]
     assert "starts: cyberun-cloud" in findings[0].text
+
+
+async def test_a_projects_own_file_is_checked_too(machine: Machine) -> None:
+    machine.folder.mkdir()
+    config = text_of(BY_NAME["claude-code"], Connection(command=SERVER))
+    (machine.folder / ".mcp.json").write_text(config, encoding="utf-8")
+    [finding] = await check_clients(machine)
+    assert (finding.check, finding.status) == ("Claude Code (.mcp.json)", "ok")
 
 
 async def test_what_would_not_start_is_told(machine: Machine, plain_port: int) -> None:
@@ -237,7 +245,7 @@ async def test_what_would_not_start_is_told(machine: Machine, plain_port: int) -
 
 
 async def test_a_variable_that_is_not_set_is_told(tmp_path: Path) -> None:
-    machine = Machine(tmp_path, "linux", {"PATH": ""})
+    machine = Machine(tmp_path, "linux", {"PATH": ""}, folder=tmp_path)
     write(BY_NAME["cursor"], Connection(command=SERVER), machine)
     write(BY_NAME["zed"], Connection(command=SERVER), machine)
     findings = await check_clients(machine)

@@ -58,6 +58,8 @@ def announced(record: str) -> set[str]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if "REAL_CLIENTS" not in os.environ:
+        return
     if ANNOUNCED:
         terminalreporter.section("how the clients announced themselves")
         for test, names in ANNOUNCED.items():
