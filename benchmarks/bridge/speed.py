@@ -99,6 +99,7 @@ async def _direct(port: int) -> tuple[float, float]:
         await opening.post(call(number + 1, {}))
         times.append(time.perf_counter() - began)
     crowd = [await _Raw.connect(port, opening.session) for _ in range(CROWD)]
+    await asyncio.gather(*(each.repeat(1, 100_000 + place) for place, each in enumerate(crowd)))
     began = time.perf_counter()
     await asyncio.gather(*(each.repeat(CROWDED // CROWD, 1000 * place) for place, each in enumerate(crowd, 1)))
     return statistics.median(times), (time.perf_counter() - began) / CROWDED

@@ -108,8 +108,8 @@ class Connections:
 
 
 async def _read_leftovers(pieces: AsyncIterator[bytes]) -> None:
-    """Read what follows the reply, which ends the stream in order; a remote that dawdles loses its connection."""
-    with contextlib.suppress(TimeoutError):
+    """Read what follows the reply, so that the connection can be used again; whatever happens then concerns no call."""
+    with contextlib.suppress(TimeoutError, Lost, NotHttp):
         async with asyncio.timeout(_LEFTOVERS):
             async for _ in pieces:
                 continue

@@ -32,15 +32,20 @@ class SessionLost(Exception):
 
 
 class Exchange:
-    """The remote, as the relay sees it. `deliver` takes the lines meant for the client."""
+    """The remote, as the relay sees it.
 
-    def __init__(self, endpoint: Endpoint, deliver: Deliver) -> None:
+    `deliver` takes the lines meant for the client; `answered` hears of a request just before its reply is delivered.
+    """
+
+    def __init__(self, endpoint: Endpoint, deliver: Deliver, answered: Callable[[Message], None]) -> None:
         self.session = Session()
         self._endpoint = endpoint
         self._deliver = deliver
+        self._answered = answered
         self._connections = Connections(endpoint)
         self._renewal = asyncio.Lock()
         self._mirrored = Mirrored()
+        self._listening: asyncio.Task[None] | None = None
 
     async def request(self, message: Message) -> None:
         """Send a request and deliver what comes up to its reply. Raises Trouble if there is none."""
@@ -63,11 +68,20 @@ class Exchange:
                 await self._send(message, headers)
         except TimeoutError as error:
             raise answer_lost(self._endpoint, message.method, f"no answer in {_NOTE_TIMEOUT:.0f} s") from error
+        if message.method == INITIALIZED.method and self.session.id is not None:
+            if self._listening:
+                self._listening.cancel()
+            self._listening = asyncio.create_task(self._listen())
 
-    async def listen(self) -> None:
+    async def leave(self) -> None:
+        """Tell the remote that the session is over; it may forget it."""
+        async with self._connections.exchange("DELETE", self.session.headers()):
+            return
+
+    async def _listen(self) -> None:
         """Deliver what the remote says on its own, as long as the session lives; many remotes never do."""
         session, position = self.session.id, Position()
-        while session is not None and session == self.session.id:
+        while session == self.session.id:
             try:
                 async with self._connections.exchange("GET", self._resuming(position), method="ping") as answer:
                     if answer.status != 200 or answer.media_type != "text/event-stream":
@@ -77,11 +91,6 @@ class Exchange:
             except Trouble as trouble:
                 logger.debug("%s", trouble)
             await asyncio.sleep(_RELISTEN if position.retry is None else position.retry)
-
-    async def leave(self) -> None:
-        """Tell the remote that the session is over; it may forget it."""
-        async with self._connections.exchange("DELETE", self.session.headers()):
-            return
 
     async def _in_session(self, message: Message) -> None:
         if self.session.must_be_opened:
@@ -156,6 +165,8 @@ class Exchange:
 
     async def _pass_on(self, message: Message, reply: Reply, headers: Mapping[str, str]) -> None:
         self._settle(message, reply, headers)
+        if reply.final:
+            self._answered(message)
         await self._deliver(reply.line)
 
     async def _settle_silently(self, message: Message, reply: Reply, headers: Mapping[str, str]) -> None:

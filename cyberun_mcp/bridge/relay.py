@@ -37,11 +37,10 @@ class Relay:
     def __init__(self, endpoint: Endpoint, output: Output, patience: float) -> None:
         self._output = output
         self._patience = patience
-        self._exchange = Exchange(endpoint, output.write)
+        self._exchange = Exchange(endpoint, output.write, self._answered)
         self._calls: dict[Id, Call] = {}
-        self._notes: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._handshake: asyncio.Task[None] | None = None
-        self._listening: asyncio.Task[None] | None = None
         self._last_said = ""
 
     async def run(self, lines: Lines) -> None:
@@ -64,14 +63,14 @@ class Relay:
             call.task.cancel()
         if self._exchange.session.id is not None:
             self._spawn(self._exchange.leave())
-        if self._notes:
-            await asyncio.wait(self._notes, timeout=seconds)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=seconds)
 
     def _take(self, message: Message) -> None:
         if message.is_request and message.id is not None:
             if message.id in self._calls:
                 raise Malformed(INVALID_REQUEST, "Invalid request: this id is in use by a call in flight", [message.id])
-            task = asyncio.create_task(self._answer(message, message.id, self._before(message)))
+            task = self._spawn(self._answer(message, message.id, self._before(message)))
             self._calls[message.id] = Call(message, task)
         elif message.method == "notifications/cancelled":
             self._cancel(message)
@@ -99,7 +98,12 @@ class Relay:
             text = "Internal error in the bridge; see its log. The request may have been carried out."
             await self._output.write(error_line(request_id, INTERNAL_ERROR, text))
         finally:
-            del self._calls[request_id]
+            self._answered(message)
+
+    def _answered(self, message: Message) -> None:
+        """From now on a cancellation comes too late, and the id could be used again."""
+        if message.id is not None and message.id in self._calls and self._calls[message.id].message is message:
+            del self._calls[message.id]
 
     async def _patiently(self, message: Message) -> None:
         """Send a request; a client's first question is asked again while the remote is down."""
@@ -123,10 +127,6 @@ class Relay:
             await self._exchange.note(message)
         except Trouble as trouble:
             self._say(f"{message.method or 'an answer'} was not taken: {trouble}")
-        if message.method == "notifications/initialized" and self._exchange.session.id is not None:
-            if self._listening:
-                self._listening.cancel()
-            self._listening = asyncio.create_task(self._exchange.listen())
 
     def _cancel(self, message: Message) -> None:
         """End a call in all the ways a remote may understand.
@@ -144,8 +144,8 @@ class Relay:
 
     def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
-        self._notes.add(task)
-        task.add_done_callback(self._notes.discard)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         return task
 
     def _say(self, text: str) -> None:

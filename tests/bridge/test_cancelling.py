@@ -1,6 +1,7 @@
 """A cancelled call stops at the remote, in each of the ways remotes learn about it."""
 
 import threading
+import time
 
 from tests.bridge.client import ENVELOPE, bridge, call
 from tests.bridge.remotes import Asked, SdkRemote, event, scripted
@@ -68,4 +69,17 @@ def test_cancelling_what_is_over_or_was_never_there_disturbs_nobody() -> None:
         client.ask({"id": 1, "method": "ping"})
         client.send(cancel(1), cancel("never"), cancel(None), cancel([1]), {"method": "notifications/cancelled"})
         assert client.ask({"id": 2, "method": "ping"})["result"]
+    assert remote.methods() == ["ping", "ping"]
+
+
+def test_cancelling_after_the_answer_reaches_nobody_even_if_the_stream_goes_on() -> None:
+    def linger(asked: Asked) -> None:
+        send = asked.stream()
+        send(event({"jsonrpc": "2.0", "id": asked.message["id"], "result": {}}))
+        time.sleep(0.3)
+
+    with scripted(linger) as remote, bridge(remote.url) as client:
+        client.ask({"id": 1, "method": "ping"})
+        client.send(cancel(1))
+        assert client.ask({"id": 1, "method": "ping"})["result"] == {}
     assert remote.methods() == ["ping", "ping"]

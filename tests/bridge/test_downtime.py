@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.bridge.client import ENVELOPE, OPENING, bridge, call
-from tests.bridge.remotes import Asked, SdkRemote, scripted
+from tests.bridge.remotes import Asked, SdkRemote, event, scripted
 from tests.bridge.test_trouble import MAY_HAVE_RUN
 
 OPENINGS = {
@@ -130,6 +130,25 @@ def test_a_lost_session_is_opened_once_for_all_calls_and_each_call_sent_again() 
     replayed = [asked for asked in remote.asked if asked.verb == "POST" and asked.message["method"] == "initialize"]
     assert replayed[0].body == replayed[1].body
     assert "mcp-session-id" not in replayed[1].headers
+
+
+def test_what_the_remote_says_on_its_own_is_heard_in_the_new_session_too() -> None:
+    forgetful = Forgetful()
+
+    def script(asked: Asked) -> None:
+        if asked.verb != "GET":
+            return forgetful(asked)
+        session = asked.headers["mcp-session-id"]
+        asked.stream()(event({"jsonrpc": "2.0", "method": f"notifications/{session}"}))
+        time.sleep(0.5)
+        return None
+
+    with scripted(script) as remote, bridge(remote.url) as client:
+        client.initialize()
+        assert client.receive()["method"] == "notifications/s1"
+        forgetful.session = 7
+        client.send(call(1, {}))
+        assert {client.receive().get("method"), client.receive().get("method")} == {None, "notifications/s8"}
 
 
 def test_a_session_lost_over_and_over_is_an_error_and_no_loop() -> None:

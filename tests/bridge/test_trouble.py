@@ -89,6 +89,21 @@ def test_a_call_is_never_sent_twice_however_its_answer_was_lost() -> None:
         assert len(remote.asked) == 1
 
 
+def test_a_connection_that_breaks_after_the_reply_makes_no_second_answer() -> None:
+    def break_after_the_reply(asked: Asked) -> None:
+        asked.handler.send_response(200)
+        asked.handler.send_header("Content-Type", "text/event-stream")
+        asked.handler.send_header("Transfer-Encoding", "chunked")
+        asked.handler.end_headers()
+        piece = event({"jsonrpc": "2.0", "id": asked.message["id"], "result": {}})
+        asked.handler.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+        asked.handler.close_connection = True
+
+    with scripted(break_after_the_reply) as remote, bridge(remote.url) as client:
+        assert client.ask(call(1, {}))["result"] == {}
+        assert client.silent_for(0.3)
+
+
 def test_what_changes_nothing_is_asked_again_when_its_idle_connection_had_gone() -> None:
     with scripted() as remote, bridge(remote.url) as client:
 
