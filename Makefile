@@ -12,7 +12,7 @@ demo: $(VENV)/.demo ## Walk through all fifteen tools on the embedded platform
 	$(IN) -m cyberun_mcp demo
 
 test: $(VENV)/.dev ## Run the test suite
-	$(IN) -m pytest
+	$(IN) -m pytest -n 2 --dist loadgroup
 
 lint: $(VENV)/.dev ## Types and style, as CI checks them
 	$(IN) -m ruff check .

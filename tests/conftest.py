@@ -8,6 +8,13 @@ from mcp import Client
 from tests.fake_platform import FakePlatform, connected
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tell parallel runs what belongs together: a file, for its fixtures; all faults, since they are played at once."""
+    for item in items:
+        group = "faults" if "faults" in item.path.parts else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"

@@ -55,7 +55,7 @@ async def test_a_task_that_was_running_is_failed_and_the_others_go_on(tmp_path: 
         await client.until(waiting, "waiting")
         stopping = time.monotonic()
     # A tenth of this is usual; but the test machine may have other work.
-    assert time.monotonic() - stopping < 1
+    assert time.monotonic() - stopping < 3
     assert list((tmp_path / "partial").iterdir()) == []
     async with emulator(data=tmp_path) as second, connected(second.base_url, second.api_key) as client:
         for task_id in running:
