@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 BACKLOG = 2048  # connections waiting to be accepted; uvicorn's own default
 IDLE = 75  # seconds an idle connection is kept: longer than proxies keep theirs, so that they are the ones to close
+LAST_REQUESTS = 0.2  # seconds in which requests on the connections accepted last arrive, and get their 503
 CUTTING = 1  # seconds that calls which outlived the drain get to notice it
 
 
@@ -135,6 +136,14 @@ def _configuration(application: Application) -> uvicorn.Config:
 
 class _Uvicorn(uvicorn.Server):
     """uvicorn that leaves signals to us where we can take them: it re-raises them, and the exit status says so."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # It would close connections that have just been accepted with their request unread, and whoever sent one could
+        # not tell whether it was carried out. So it listens no more, but answers these.
+        for each in self.servers:
+            each.close()
+        await anyio.sleep(LAST_REQUESTS)
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
