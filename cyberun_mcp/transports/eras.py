@@ -21,21 +21,31 @@ from mcp.shared.inbound import InboundLadderRejection, classify_inbound_request
 from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
 from mcp.shared.message import SessionMessage
 from mcp.shared.transport_context import TransportContext
-from mcp_types import PROTOCOL_VERSION_META_KEY
+from mcp_types import PROTOCOL_VERSION_META_KEY, InitializeRequestParams
 from pydantic import ValidationError
+
+from cyberun_mcp.transports.wire import Greeting
 
 Params = Mapping[str, Any] | None
 DispatchedRequest = DispatchContext[TransportContext]
 
 
 async def serve_both_eras(
-    server: Server[Any], read: ReadStream[SessionMessage | Exception], write: WriteStream[SessionMessage]
+    server: Server[Any],
+    read: ReadStream[SessionMessage | Exception],
+    write: WriteStream[SessionMessage],
+    greeting: Greeting | None = None,
 ) -> None:
-    """Serve `server` until `read` ends; its lifespan surrounds the whole of it."""
+    """Serve `server` until `read` ends; its lifespan surrounds the whole of it.
+
+    `greeting` is an `initialize` of this connection that has been answered already.
+    """
     async with server.lifespan(server) as lifespan_state:
         # `initialize` is answered before the next message is looked at, for clients that pipeline the two.
         dispatcher = JSONRPCDispatcher[TransportContext](read, write, inline_methods=frozenset({"initialize"}))
         connection = Connection.for_loop(dispatcher)
+        if greeting is not None:
+            _resume(connection, greeting)
         handshake_era = ServerRunner(server, connection, lifespan_state)
         notifications = NotifyOnlyOutbound(dispatcher)
 
@@ -67,6 +77,14 @@ async def serve_both_eras(
             await dispatcher.run(on_request, handshake_era.on_notify)
         finally:
             await aclose_shielded(connection)
+
+
+def _resume(connection: Connection, greeting: Greeting) -> None:
+    """Put the connection where `initialize`, and `notifications/initialized`, would have put it."""
+    connection.client_params = InitializeRequestParams.model_validate(greeting.params, by_name=False)
+    connection.protocol_version = greeting.version
+    if greeting.confirmed:
+        connection.initialized.set()
 
 
 def _has_envelope(params: Params) -> bool:
