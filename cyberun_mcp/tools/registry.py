@@ -7,6 +7,7 @@ text into errors, so this thin one stands on the low-level `Server` instead.
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import mcp_types
@@ -70,18 +71,31 @@ ToolFunction = Callable[..., Awaitable[Answer]]
 
 @dataclass(frozen=True)
 class Tool:
-    """A declared tool. `listing` is what `tools/list` shows of it."""
+    """A declared tool."""
 
     run: ToolFunction
+    title: str
+    annotations: ToolAnnotations
     arguments: type[BaseModel]
     answer: TypeAdapter[Any]
     remedy: Remedy
-    listing: mcp_types.Tool
 
     @property
     def name(self) -> str:
         """The tool's name, which is its function's."""
-        return self.listing.name
+        return self.run.__name__
+
+    @cached_property
+    def listing(self) -> mcp_types.Tool:
+        """What `tools/list` shows of it; made when it is asked for, which a call need not wait for."""
+        return mcp_types.Tool(
+            name=self.name,
+            title=self.title,
+            description=" ".join(inspect.cleandoc(self.run.__doc__ or "").split()),
+            input_schema=input_schema(self.arguments),
+            output_schema=output_schema(self.answer),
+            annotations=self.annotations,
+        )
 
 
 def tool(
@@ -93,23 +107,8 @@ def tool(
     """
 
     def declare(run: ToolFunction) -> Tool:
-        arguments = arguments_model(run)
-        adapter = TypeAdapter(answer)
         safe_to_repeat = bool(annotations.idempotent_hint)
         remedy = Remedy(finder, safe_to_repeat) if forbidden is None else Remedy(finder, safe_to_repeat, forbidden)
-        return Tool(
-            run=run,
-            arguments=arguments,
-            answer=adapter,
-            remedy=remedy,
-            listing=mcp_types.Tool(
-                name=run.__name__,
-                title=title,
-                description=" ".join(inspect.cleandoc(run.__doc__ or "").split()),
-                input_schema=input_schema(arguments),
-                output_schema=output_schema(adapter),
-                annotations=annotations,
-            ),
-        )
+        return Tool(run, title, annotations, arguments_model(run), TypeAdapter(answer), remedy)
 
     return declare
