@@ -6,7 +6,7 @@ VENV ?= .venv
 CONSTRAINTS ?= constraints/pinned.txt
 IN := $(VENV)/bin/python
 
-.PHONY: demo test lint bench snapshots docs configs dist conformance test-clients pin clean
+.PHONY: demo test lint bench snapshot snapshots docs configs dist conformance test-clients pin clean
 
 demo: $(VENV)/.demo ## Walk through all fifteen tools on the embedded platform
 	$(IN) -m cyberun_mcp demo
@@ -22,8 +22,8 @@ lint: $(VENV)/.dev ## Types and style, as CI checks them
 bench: $(VENV)/.dev ## Measure start-up against a bare SDK server, in one run
 	$(IN) -m benchmarks.startup
 
-snapshots: $(VENV)/.dev ## Write the tools' surface anew after a wanted change
-	UPDATE_SNAPSHOTS=1 $(IN) -m pytest tests/tools/test_surface.py
+snapshot snapshots: $(VENV)/.dev ## Write the tools' surface, and the prepared handshake, anew after a wanted change
+	UPDATE_SNAPSHOTS=1 $(IN) -m pytest tests/tools/test_surface.py tests/transports/test_handshake.py
 
 docs: $(VENV)/.dev ## Write the generated parts of the README anew
 	UPDATE_DOCS=1 $(IN) -m pytest tests/test_readme.py

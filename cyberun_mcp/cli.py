@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from click.core import ParameterSource
@@ -17,6 +17,9 @@ from cyberun_mcp.clients.command import config
 from cyberun_mcp.doctor.command import doctor
 from cyberun_mcp.endpoint import ENV_PREFIX, EndpointSettings
 from cyberun_mcp.settings import Settings, flagged_fields, flags_of, options, settings_from
+
+if TYPE_CHECKING:
+    from cyberun_mcp.transports.wire import Wire
 
 EMULATOR_PORT = 8787
 
@@ -50,7 +53,7 @@ def cli(context: click.Context, /, emulator: bool, **given: Any) -> None:
         _refuse_misplaced_options(context)
         return
     settings = _settings(given)
-    _end_process(_run(lambda: _serve_stdio(settings, emulator)))
+    _end_process(_run(lambda: _serve_stdio(settings, emulator, context.obj)))
 
 
 @cli.command()
@@ -131,10 +134,10 @@ cli.add_command(config)
 cli.add_command(doctor)
 
 
-def main() -> NoReturn:
-    """The console script."""
+def main(wire: "Wire | None" = None) -> NoReturn:
+    """The command. `wire` is what `cyberun_mcp.handshake` hands over, when it came first."""
     try:
-        status = cli.main(prog_name="cyberun-mcp", standalone_mode=False)
+        status = cli.main(prog_name="cyberun-mcp", standalone_mode=False, obj=wire)
     except click.ClickException as error:
         error.show()
         status = error.exit_code
@@ -151,12 +154,20 @@ def _settings(given: dict[str, Any]) -> Settings:
     return settings
 
 
-async def _serve_stdio(settings: Settings, emulator: bool) -> int:
+def load_stdio() -> None:
+    """Import what serving on stdio takes."""
     with _importing():
-        from cyberun_mcp.api.credentials import credential_from
-        from cyberun_mcp.errors import ConfigurationError, MissingKey
-        from cyberun_mcp.server import build_server
-        from cyberun_mcp.transports.stdio import serve_stdio
+        import cyberun_mcp.api.credentials
+        import cyberun_mcp.server
+        import cyberun_mcp.transports.stdio  # noqa: F401
+
+
+async def _serve_stdio(settings: Settings, emulator: bool, wire: "Wire | None") -> int:
+    load_stdio()
+    from cyberun_mcp.api.credentials import credential_from
+    from cyberun_mcp.errors import ConfigurationError, MissingKey
+    from cyberun_mcp.server import build_server
+    from cyberun_mcp.transports.stdio import serve_stdio
 
     async with _platform(settings, emulator) as chosen:
         try:
@@ -166,7 +177,7 @@ async def _serve_stdio(settings: Settings, emulator: bool) -> int:
         except ConfigurationError as error:
             raise click.ClickException(str(error)) from error
         server = build_server(chosen, lambda _: credential_from(chosen.api_key, chosen.team_id))
-        return await serve_stdio(server)
+        return await serve_stdio(server, wire)
 
 
 async def _serve_http(settings: Settings, endpoint: EndpointSettings, emulator: bool) -> int:

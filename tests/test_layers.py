@@ -32,7 +32,8 @@ DETACHED = {
     "emulator": set[str](),
     "bridge": {"errors", "redaction"},
     "__init__": set[str](),
-    "__main__": {"cli"},
+    "__main__": {"handshake"},
+    "handshake": {"transports", "cli"},
 }
 
 
