@@ -82,5 +82,7 @@ def _run(command: list[str], specification: str, environment: Mapping[str, str] 
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NotInstalled(f"{specification}: {error}") from error
     if done.returncode != 0:
-        said = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-        raise NotInstalled(f"{specification}: {said[-1] if said else 'no reason given'}")
+        said = [
+            line for line in (done.stderr or done.stdout).splitlines() if line.strip() and "complete log" not in line
+        ]
+        raise NotInstalled(f"{specification}: {' '.join(said[:2]) or 'no reason given'}")
