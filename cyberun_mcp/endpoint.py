@@ -46,10 +46,10 @@ class EndpointSettings:
         ("sk",), "Kinds of key callers may bring: sk, dk, jwt, by commas. A JWT comes with X-Team-ID.", families
     )
     check_key: bool = setting(
-        False, "Ask the platform about a key before its first call: a dead one is a 401.", bool, is_flag=True
+        False, "Ask the platform about a key before its first call: a dead one is a 401.", None, is_flag=True
     )
     own_key: bool = setting(
-        False, "Act with this server's own key, CYBERUN_API_KEY, for every caller.", bool, is_flag=True
+        False, "Act with this server's own key, CYBERUN_API_KEY, for every caller.", None, is_flag=True
     )
     client_tokens: Path | None = setting(
         None,
