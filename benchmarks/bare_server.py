@@ -1,5 +1,9 @@
-"""The least a server on the SDK can be: its low-level class, one tool, stdio. The peer of `benchmarks.startup`."""
+"""The least a server on the SDK can be: its low-level class, two tools, stdio. The peer our server is measured against.
 
+With `--our-transport`, the same server over our transport instead of the SDK's.
+"""
+
+import sys
 from typing import Any
 
 import anyio
@@ -7,25 +11,33 @@ import mcp_types
 from mcp.server import Server, ServerRequestContext
 from mcp.server.stdio import stdio_server
 
-TOOL = mcp_types.Tool(name="nothing", description="Do nothing.", input_schema={"type": "object"})
+NOTHING = mcp_types.Tool(name="nothing", description="Do nothing.", input_schema={"type": "object"})
+COUNT = mcp_types.Tool(name="count", description="Report progress so many times.", input_schema={"type": "object"})
 Context = ServerRequestContext[Any, Any]
 
 
 async def list_tools(_: Context, params: mcp_types.PaginatedRequestParams | None) -> mcp_types.ListToolsResult:
-    """The one tool."""
-    return mcp_types.ListToolsResult(tools=[TOOL])
+    """Both tools."""
+    return mcp_types.ListToolsResult(tools=[NOTHING, COUNT])
 
 
-async def call_tool(_: Context, params: mcp_types.CallToolRequestParams) -> mcp_types.CallToolResult:
-    """Nothing."""
+async def call_tool(context: Context, params: mcp_types.CallToolRequestParams) -> mcp_types.CallToolResult:
+    """Nothing, or progress up to `to`."""
+    for number in range((params.arguments or {}).get("to", 0)):
+        await context.session.report_progress(number, None, "counting")
     return mcp_types.CallToolResult(content=[])
 
 
 async def serve() -> None:
     """Serve the client on stdin and stdout until it leaves."""
     server: Server[Any] = Server("bare", on_list_tools=list_tools, on_call_tool=call_tool)
-    async with stdio_server() as (read, write):
-        await server.run(read, write, server.create_initialization_options())
+    if "--our-transport" in sys.argv:
+        from cyberun_mcp.transports.stdio import serve_stdio
+
+        await serve_stdio(server)
+    else:
+        async with stdio_server() as (read, write):
+            await server.run(read, write, server.create_initialization_options())
 
 
 if __name__ == "__main__":
