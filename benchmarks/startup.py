@@ -102,7 +102,11 @@ def _first_list(command: Sequence[str], messages: Sequence[Message]) -> tuple[fl
     """Seconds from spawning a server until it has listed its tools, and its peak memory by then in KiB."""
     began = time.perf_counter()
     server = subprocess.Popen(
-        command, env=environment(CYBERUN_API_KEY="sk-benchmark-not-a-key"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        command,
+        env=environment(CYBERUN_API_KEY="sk-benchmark-not-a-key"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
     )
     with server:
         requests, answers = cast("IO[bytes]", server.stdin), cast("IO[bytes]", server.stdout)
