@@ -8,6 +8,7 @@ from mcp import Client
 from tests.fake_platform import FakePlatform, connected
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tell parallel runs what belongs together: a file, for its fixtures; all faults, since they are played at once."""
     for item in items:

@@ -78,7 +78,7 @@ async def wild_progress(exchange: Exchange, subject: Subject) -> None:
 def test_progress_that_repeats_goes_back_or_is_no_number_still_rises_for_the_client(outcome: Outcome) -> None:
     is_done(outcome)
     values = [each.value for each in outcome.told]
-    assert len(values) > 5
+    assert len(values) > 2  # a busy machine conflates more
     assert all(earlier < later for earlier, later in pairwise(values))
     assert values[0] >= 0
     assert values[-1] == 1
