@@ -5,6 +5,7 @@ answered here is what the SDK would answer, byte for byte (`make snapshot`). The
 certain ends it, and so does the end of loading: then the command gets the wire, with the handshake as it stands.
 """
 
+import gc
 import json
 import os
 import re
@@ -106,6 +107,7 @@ def _greet(wire: Wire, answers: Answers) -> None:
 
 
 def _load(end_of_loading: int) -> None:
+    gc.disable()  # until `load_stdio` is through; see `_importing` there
     try:
         from cyberun_mcp.cli import load_stdio
 

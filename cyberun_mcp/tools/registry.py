@@ -71,13 +71,12 @@ ToolFunction = Callable[..., Awaitable[Answer]]
 
 @dataclass(frozen=True)
 class Tool:
-    """A declared tool."""
+    """A declared tool. What follows from its declaration is made when it is asked for: no call waits for another's."""
 
     run: ToolFunction
     title: str
     annotations: ToolAnnotations
-    arguments: type[BaseModel]
-    answer: TypeAdapter[Any]
+    answer_type: Any
     remedy: Remedy
 
     @property
@@ -86,8 +85,18 @@ class Tool:
         return self.run.__name__
 
     @cached_property
+    def arguments(self) -> type[BaseModel]:
+        """The model of its arguments."""
+        return arguments_model(self.run)
+
+    @cached_property
+    def answer(self) -> TypeAdapter[Any]:
+        """What its structured content is."""
+        return TypeAdapter(self.answer_type)
+
+    @cached_property
     def listing(self) -> mcp_types.Tool:
-        """What `tools/list` shows of it; made when it is asked for, which a call need not wait for."""
+        """What `tools/list` shows of it."""
         return mcp_types.Tool(
             name=self.name,
             title=self.title,
@@ -109,6 +118,6 @@ def tool(
     def declare(run: ToolFunction) -> Tool:
         safe_to_repeat = bool(annotations.idempotent_hint)
         remedy = Remedy(finder, safe_to_repeat) if forbidden is None else Remedy(finder, safe_to_repeat, forbidden)
-        return Tool(run, title, annotations, arguments_model(run), TypeAdapter(answer), remedy)
+        return Tool(run, title, annotations, answer, remedy)
 
     return declare
