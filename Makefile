@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 CONSTRAINTS ?= constraints/pinned.txt
+TESTS ?=
 IN := $(VENV)/bin/python
 
 .PHONY: demo test lint bench snapshot snapshots docs configs dist conformance test-clients pin clean
@@ -12,7 +13,7 @@ demo: $(VENV)/.demo ## Walk through all fifteen tools on the embedded platform
 	$(IN) -m cyberun_mcp demo
 
 test: $(VENV)/.dev ## Run the test suite
-	$(IN) -m pytest -n 2 --dist loadgroup
+	$(IN) -m pytest -n 2 $(TESTS)
 
 lint: $(VENV)/.dev ## Types and style, as CI checks them
 	$(IN) -m ruff check .

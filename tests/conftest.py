@@ -4,16 +4,21 @@ from collections.abc import AsyncIterator
 
 import pytest
 from mcp import Client
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.fake_platform import FakePlatform, connected
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tell parallel runs what belongs together: a file, for its fixtures; all faults, since they are played at once."""
-    for item in items:
-        group = "faults" if "faults" in item.path.parts else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Share the suite out between processes by file, for its fixtures; all faults go to one, being played at once."""
+
+    class ByFile(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return "tests/faults" if nodeid.startswith("tests/faults/") else nodeid.partition("::")[0]
+
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")
