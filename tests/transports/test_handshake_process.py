@@ -117,7 +117,7 @@ TROUBLE: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("after", range(len(opening("2025-06-18")) + 1))
+@pytest.mark.parametrize("after", [0, 1, 3])
 def test_wherever_the_sdk_takes_over_the_answers_are_the_same(after: int) -> None:
     first = opening("2025-06-18")
     messages = [*first[:after], *TROUBLE[after % 2 :], *first[after:], *TROUBLE]
