@@ -4,7 +4,7 @@ The SDK's own loop locks a connection to the era of its first request. Real clie
 after about half a second, and then send `initialize` on the same pipe (copilot-cli issue 4525, claude-code issue
 96183); a locked server is dead to them. The specification allows serving both eras at once (2026-07-28, versioning).
 
-Built from the SDK's parts; `tests/transports/test_eras.py` holds them to their behaviour.
+Built from the SDK's parts; `tests/transports/test_stdio.py` holds them to their behaviour.
 """
 
 from collections.abc import Mapping

@@ -59,7 +59,7 @@ def left(platform: FaultyPlatform, task_id: str) -> bool:
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
-async def test_the_first_word_comes_within_300_ms_though_the_platform_says_nothing(
+async def test_the_first_word_comes_at_once_though_the_platform_says_nothing(
     platform: FaultyPlatform, endpoint: str, channel: str
 ) -> None:
     told: list[Told] = []
