@@ -59,8 +59,6 @@ def build_server(
         instructions=INSTRUCTIONS,
         lifespan=calls.lifespan,
         cache_hints={"tools/list": _SAME_FOR_ALL, "server/discover": _SAME_FOR_ALL},
-        # Without this the SDK runs tools/list for every call of the 2026 era: 1025 → 1945 calls/s with it.
-        get_tool_input_schema=lambda name: _BY_NAME[name].listing.input_schema if name in _BY_NAME else None,
         on_list_tools=_list_tools,
         on_call_tool=calls.answer,
     )

@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -155,7 +156,7 @@ class CyberunClient:
         query: Mapping[str, Any] | None = None,
     ) -> JsonObject:
         """One attempt. The deadline ends it wherever it stands, be it in the queue for a connection."""
-        url = self.settings.base_url + path
+        url = _url(self.settings.base_url + path, tuple((query or {}).items()))
         content = None if body is None else _encode(body)
         headers = {**self._credential.headers, "Accept": "application/json"}
         if content is not None:
@@ -163,7 +164,7 @@ class CyberunClient:
         journey = Journey()
         with transport_errors(journey), anyio.fail_after(max(0.0, self.deadline - anyio.current_time())):
             async with self._pools.calls.stream(
-                method, url, content=content, params=query, headers=headers, extensions={"trace": journey.note}
+                method, url, content=content, headers=headers, extensions={"trace": journey.note}
             ) as response:
                 answer = await read_bounded(response)
         if not response.is_success:
@@ -176,6 +177,12 @@ def _segment(value: str) -> str:
     if value.strip(".") == "":
         raise InvalidArguments(f"{value!r} is not an id or a slug.")
     return quote(value, safe="@")
+
+
+@lru_cache(maxsize=1_000)
+def _url(url: str, query: tuple[tuple[str, Any], ...]) -> httpx2.URL:
+    """A URL that is parsed once: most calls ask for what was asked before, and parsing takes a tenth of a call."""
+    return httpx2.URL(url, params=query)
 
 
 def _encode(body: Mapping[str, Any]) -> bytes:

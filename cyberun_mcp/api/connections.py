@@ -6,11 +6,13 @@ from ipaddress import ip_address
 from ssl import PROTOCOL_TLS_CLIENT, SSLContext
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import httpx2
 
 from cyberun_mcp import __version__
 from cyberun_mcp.api.outgoing import Outgoing
+from cyberun_mcp.api.pool import StackPool
 from cyberun_mcp.errors import Unreachable
 from cyberun_mcp.settings import Settings
 from cyberun_mcp.telemetry import SILENT, Telemetry
@@ -84,16 +86,18 @@ def _pool(
     connections: int,
     idle: int = IDLE_CONNECTIONS,
 ) -> httpx2.AsyncClient:
+    limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=idle)
+    # A proxy for the outside world must not get the requests to an emulator on loopback.
+    proxied = bool(getproxies()) and not _is_loopback(settings.base_url)
     return Outgoing(
         telemetry,
         headers={"User-Agent": f"cyberun-mcp/{__version__}"},
         timeout=timeouts(settings, read=settings.request_timeout),
-        limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=idle),
+        limits=limits,
         follow_redirects=False,
-        transport=transport,
+        transport=transport or (None if proxied else StackPool(tls, limits)),
         verify=tls,
-        # A proxy for the outside world must not get the requests to an emulator on loopback.
-        trust_env=not _is_loopback(settings.base_url),
+        trust_env=proxied,
     )
 
 

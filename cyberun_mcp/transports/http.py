@@ -4,11 +4,11 @@ Stateless, because a session would be lost on every deploy and would bind caller
 cancellation by disconnect work in both eras without one.
 """
 
-from typing import Any
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
+import anyio
 import httpx2
-from mcp.server import Server
-from mcp.server.transport_security import TransportSecuritySettings
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp
@@ -34,6 +34,7 @@ from cyberun_mcp.transports.edge.running_calls import Drain, RunningCalls
 from cyberun_mcp.transports.edge.trace_context import TraceContext
 from cyberun_mcp.transports.edge.trimmed_headers import TrimmedHeaders
 from cyberun_mcp.transports.edge.trusted_proxies import TrustedProxies
+from cyberun_mcp.transports.exchange import Exchanges
 from cyberun_mcp.transports.operations import operations
 from cyberun_mcp.transports.upstream import Upstream
 
@@ -56,12 +57,18 @@ class Application:
         self.tokens = ClientTokens(self.endpoint.client_tokens) if self.endpoint.client_tokens else None
         self._upstream = Upstream(settings, self.metrics, transport)
         credential_of = _own_credential(settings) if self.endpoint.own_key else _callers_credential
-        server = build_server(settings, credential_of, transport, self.metrics)
-        self.asgi = self._at_its_paths(self._guarded(_mcp_application(server, self.endpoint)))
+        self._server = build_server(settings, credential_of, transport, self.metrics)
+        self.asgi = self._at_its_paths(self._guarded(Exchanges(self._server)))
 
-    async def aclose(self) -> None:
-        """Close the connections of probes and key checks; those of calls end with the server."""
-        await self._upstream.aclose()
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Around the time in which requests are answered: its end closes every connection to the platform."""
+        async with self._server.lifespan(self._server):
+            try:
+                yield
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await self._upstream.aclose()
 
     def _guarded(self, app: ASGIApp) -> ASGIApp:
         """`app` behind the guards: the last one named here is the first a request meets."""
@@ -90,16 +97,6 @@ class Application:
     def _at_its_paths(self, app: ASGIApp) -> ASGIApp:
         asked = operations(self.metrics, self.drain, self._upstream.reachable)
         return RequestId(TrustedProxies(Paths(app, PATH, asked), self.endpoint.trusted_proxy))
-
-
-def _mcp_application(server: Server[Any], endpoint: EndpointSettings) -> ASGIApp:
-    return server.streamable_http_app(
-        streamable_http_path=PATH,
-        stateless_http=True,
-        max_request_body_size=int(endpoint.max_body * MIB),
-        # Our own guard does this; the SDK's cannot be told to check origins alone.
-        transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
-    )
 
 
 def _hosts(endpoint: EndpointSettings) -> frozenset[str] | None:

@@ -12,7 +12,6 @@ from importlib.util import find_spec
 
 import anyio
 import uvicorn
-from sse_starlette.sse import AppStatus
 
 from cyberun_mcp.api.credentials import credential_from
 from cyberun_mcp.endpoint import EndpointSettings, refuse_open_door
@@ -87,10 +86,9 @@ async def serve(settings: Settings, endpoint: EndpointSettings, listener: socket
             if sys.platform != "win32":
                 tasks.start_soon(end_on_signal)
                 tasks.start_soon(reload_on_signal)
-            await server.serve(sockets=[listener])
+            async with application.running():
+                await server.serve(sockets=[listener])
             tasks.cancel_scope.cancel()
-        with anyio.CancelScope(shield=True):
-            await application.aclose()
 
 
 def event_loop_options() -> dict[str, bool]:
@@ -121,8 +119,6 @@ async def telemetry_from(environ: Mapping[str, str]) -> AsyncIterator[Metrics]:
 
 
 def _configuration(application: Application) -> uvicorn.Config:
-    # Otherwise calls of 2025-era clients, which are answered as event streams, are cut at once (python-sdk issue 2150).
-    AppStatus.disable_automatic_graceful_drain()  # type: ignore[no-untyped-call]
     return uvicorn.Config(
         application.asgi,
         log_config=None,
@@ -132,7 +128,7 @@ def _configuration(application: Application) -> uvicorn.Config:
         timeout_graceful_shutdown=CUTTING,
         timeout_keep_alive=IDLE,
         backlog=BACKLOG,
-        lifespan="on",
+        lifespan="off",
     )
 
 

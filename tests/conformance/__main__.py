@@ -68,12 +68,11 @@ async def endpoint() -> AsyncIterator[str]:
         with mock.patch.object(http, "build_server", build_server_with_fixtures):
             application = http.Application(Settings(base_url=platform.base_url))
         app = with_key(application.asgi, platform.api_key)
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="on"))
-        async with anyio.create_task_group() as tasks:
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
+        async with application.running(), anyio.create_task_group() as tasks:
             tasks.start_soon(server.serve, [listener])
             yield f"http://127.0.0.1:{listener.getsockname()[1]}{http.PATH}"
             server.should_exit = True
-        await application.aclose()
 
 
 def run(suite: Suite, url: str) -> bool:

@@ -13,7 +13,7 @@ _DRAINING = Refusal(
     "This server is about to end, and has not carried this out: send it again.",
     {"Retry-After": "1", "Connection": "close"},
 )
-_CUT = Refusal(
+CUT = Refusal(
     "cut", 500, "This server had to end before the call did. It may have been carried out: look before you repeat it."
 )
 
@@ -76,4 +76,4 @@ class RunningCalls(Guard):
             finally:
                 self.drain.leave(call)
         if call.cancelled_caught and not answered:
-            await self.turn_away(_CUT, scope, receive, send)
+            await self.turn_away(CUT, scope, receive, send)

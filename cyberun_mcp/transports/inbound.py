@@ -1,0 +1,76 @@
+"""What a POST brings: one message, checked before anything is done about it."""
+
+from collections.abc import Mapping
+
+import pydantic_core
+from mcp import MCPError
+from mcp.server.connection import Connection
+from mcp.server.streamable_http import check_accept_headers
+from mcp.shared.inbound import (
+    MCP_PROTOCOL_VERSION_HEADER,
+    InboundLadderRejection,
+    classify_inbound_request,
+    find_duplicated_routing_header,
+    unsupported_protocol_version_rejection,
+)
+from mcp_types import (
+    DEFAULT_NEGOTIATED_VERSION,
+    HEADER_MISMATCH,
+    INVALID_REQUEST,
+    PARSE_ERROR,
+    JSONRPCNotification,
+    JSONRPCRequest,
+)
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
+from pydantic import ValidationError
+from starlette.requests import Request
+
+
+def unfit(request: Request) -> int | None:
+    """The status of a request that no MCP client sends, whatever its body; None where there may be a message in it."""
+    if not all(check_accept_headers(request)):
+        return 406
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    # A browser sends other types for any page; for this one it asks first.
+    return None if media_type == "application/json" else 415
+
+
+def message_in(body: bytes) -> JSONRPCRequest | JSONRPCNotification:
+    """The message. Raises MCPError where there is none, or several."""
+    try:
+        message = pydantic_core.from_json(body)
+        notification = isinstance(message, dict) and "id" not in message
+        return JSONRPCNotification.model_validate(message) if notification else JSONRPCRequest.model_validate(message)
+    except ValidationError:
+        raise MCPError(INVALID_REQUEST, "The body must be one JSON-RPC request or notification") from None
+    except ValueError:
+        raise MCPError(PARSE_ERROR, "Parse error") from None
+
+
+def caller_of(call: JSONRPCRequest, request: Request) -> Connection:
+    """Who calls, as far as this one request tells. Raises MCPError where its envelope and its headers disagree.
+
+    No argument of our tools is to be repeated in a header (`x-mcp-header`), so none is compared.
+    """
+    version = protocol_version(request.headers)
+    if version in HANDSHAKE_PROTOCOL_VERSIONS:
+        return Connection.from_envelope(version, None, None)
+    if name := find_duplicated_routing_header(request.headers.items()):
+        raise MCPError(HEADER_MISMATCH, f"{name} header appears more than once")
+    route = classify_inbound_request({"method": call.method, "params": call.params}, headers=request.headers)
+    if isinstance(route, InboundLadderRejection):
+        raise MCPError(route.code, route.message, route.data)
+    return Connection.from_envelope(route.protocol_version, route.client_info, route.client_capabilities)
+
+
+def check_served(headers: Mapping[str, str]) -> None:
+    """Raise MCPError where a notification is of a protocol version nobody serves."""
+    version = protocol_version(headers)
+    unserved = None if version in HANDSHAKE_PROTOCOL_VERSIONS else unsupported_protocol_version_rejection(version)
+    if unserved is not None:
+        raise MCPError(unserved.code, unserved.message, unserved.data)
+
+
+def protocol_version(headers: Mapping[str, str]) -> str:
+    """The version a request names; clients of 2025-03-26 name none."""
+    return headers.get(MCP_PROTOCOL_VERSION_HEADER, DEFAULT_NEGOTIATED_VERSION)

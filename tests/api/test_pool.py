@@ -1,0 +1,141 @@
+"""Connections to the platform: used again, never more than allowed, and free again however a request ends."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+import httpx2
+import pytest
+
+from cyberun_mcp.api.pool import StackPool
+from tests.faults.exchange import next_request
+
+TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # never used: all of this is plain http
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+class Place:
+    """A server that counts its connections; `/slow` waits for `release`, `/cut` hangs up."""
+
+    def __init__(self) -> None:
+        self.opened = 0
+        self.open: set[asyncio.StreamWriter] = set()
+        self.release = asyncio.Event()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.opened += 1
+        self.open.add(writer)
+        try:
+            while True:
+                path = (await next_request(reader)).path
+                if path == "/slow":
+                    await self.release.wait()
+                if path == "/cut":
+                    return
+                writer.write(ANSWER)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return
+        finally:
+            self.open.discard(writer)
+            writer.close()
+
+
+@asynccontextmanager
+async def client_of(
+    place: Place, connections: int = 2, idle: int = 2, expiry: float = 5.0
+) -> AsyncIterator[httpx2.AsyncClient]:
+    server = await asyncio.start_server(place.serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=idle, keepalive_expiry=expiry)
+    transport = StackPool(TLS, limits)
+    async with server, httpx2.AsyncClient(base_url=url, transport=transport, timeout=2) as client:
+        yield client
+        place.release.set()
+        await client.aclose()
+        with anyio.fail_after(2):
+            while place.open:  # noqa: ASYNC110 - the server's side of closing
+                await anyio.sleep(0.01)
+
+
+async def test_requests_that_follow_each_other_share_a_connection() -> None:
+    place = Place()
+    async with client_of(place) as client:
+        for _ in range(5):
+            assert (await client.get("/")).text == "ok"
+        assert place.opened == 1
+
+
+async def test_no_idle_connection_is_kept_where_none_may_be() -> None:
+    place = Place()
+    async with client_of(place, idle=0) as client:
+        for _ in range(3):
+            await client.get("/")
+        assert place.opened == 3
+
+
+async def test_requests_beyond_the_limit_queue_and_give_up_in_time() -> None:
+    place = Place()
+    async with client_of(place, connections=1) as client, anyio.create_task_group() as tasks:
+        tasks.start_soon(client.get, "/slow")
+        await anyio.sleep(0.05)
+        with pytest.raises(httpx2.PoolTimeout):
+            await client.get("/", timeout=httpx2.Timeout(2, pool=0.05))
+        place.release.set()
+        assert (await client.get("/")).text == "ok"
+        assert place.opened == 1
+
+
+@pytest.mark.parametrize("end", ["cancelled", "timed out", "cut off", "half read"])
+async def test_a_request_that_ends_badly_gives_its_place_back(end: str) -> None:
+    place = Place()
+    async with client_of(place, connections=1) as client:
+        for _ in range(3):
+            if end == "cancelled":
+                with anyio.move_on_after(0.02):
+                    await client.get("/slow")
+            elif end == "timed out":
+                with pytest.raises(httpx2.ReadTimeout):
+                    await client.get("/slow", timeout=httpx2.Timeout(2, read=0.02))
+            elif end == "cut off":
+                with pytest.raises(httpx2.RemoteProtocolError):
+                    await client.get("/cut")
+            else:
+                async with client.stream("GET", "/") as answer:
+                    assert answer.status_code == 200
+        assert (await client.get("/")).text == "ok"
+
+
+async def test_a_connection_the_server_has_closed_is_not_used() -> None:
+    place = Place()
+    async with client_of(place) as client:
+        await client.get("/")
+        for each in tuple(place.open):
+            each.close()
+        await anyio.sleep(0.05)
+        assert (await client.get("/")).text == "ok"
+        assert place.opened == 2
+
+
+async def test_a_connection_that_stays_at_the_bottom_is_closed_when_its_time_is_over() -> None:
+    place = Place()
+    async with client_of(place, expiry=0.05) as client:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(client.get, "/slow")
+            tasks.start_soon(client.get, "/slow")
+            await anyio.sleep(0.05)
+            place.release.set()
+        for _ in range(6):
+            await anyio.sleep(0.02)
+            await client.get("/")
+        assert len(place.open) == 1
+        assert place.opened == 2
+
+
+async def test_a_failed_connection_is_told_as_such() -> None:
+    limits = httpx2.Limits(max_connections=1, max_keepalive_connections=1)
+    async with httpx2.AsyncClient(transport=StackPool(TLS, limits)) as client:
+        for _ in range(3):
+            with pytest.raises(httpx2.ConnectError):
+                await client.get("http://127.0.0.1:9/")
