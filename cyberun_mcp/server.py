@@ -52,7 +52,7 @@ def build_server(
     `transport` replaces the network, for tests.
     """
     calls = _Calls(settings, credential_of, transport, telemetry)
-    return Server(
+    server: Server[Any] = Server(
         NAME,
         version=__version__,
         title=TITLE,
@@ -62,6 +62,9 @@ def build_server(
         on_list_tools=_list_tools,
         on_call_tool=calls.answer,
     )
+    if not telemetry.traces:
+        server.middleware.clear()  # the SDK's spans, which cost each call something though nobody sees them
+    return server
 
 
 async def _list_tools(_: Context, params: mcp_types.PaginatedRequestParams | None) -> mcp_types.ListToolsResult:

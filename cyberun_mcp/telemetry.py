@@ -19,7 +19,12 @@ class Exchange:
 
 
 class Telemetry:
-    """A listener that does nothing, which is what stdio needs. Others override what they want to hear."""
+    """A listener that does nothing, which is what stdio needs. Others override what they want to hear.
+
+    `traces` tells whether anybody wants the SDK's spans, and those they belong to.
+    """
+
+    traces = False
 
     def call_began(self, tool: str) -> None:
         """A tool has been called."""

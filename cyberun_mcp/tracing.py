@@ -32,6 +32,8 @@ _PROPAGATOR = TraceContextTextMapPropagator()  # the trace alone: baggage may ho
 class TracedMetrics(Metrics):
     """Metrics that also give each upstream request a span, and the platform the trace it belongs to."""
 
+    traces = True
+
     def __init__(self) -> None:
         super().__init__()
         self._tracer = trace.get_tracer("cyberun-mcp", __version__)

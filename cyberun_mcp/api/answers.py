@@ -95,7 +95,7 @@ def parse_json(body: bytes | str) -> Any:
     null, lone surrogates by question marks. One of those in an answer to the client would end the whole connection.
     """
     try:
-        value = json.loads(body, parse_constant=lambda _: None, parse_float=_finite)
+        value = _DECODER.decode(body if isinstance(body, str) else body.decode(json.detect_encoding(body)))
         if _SPELT_SURROGATE.search(body if isinstance(body, bytes) else body.encode("utf-8", "replace")):
             value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, RecursionError):
@@ -106,6 +106,9 @@ def parse_json(body: bytes | str) -> Any:
 def _finite(spelt: str) -> float | None:
     number = float(spelt)
     return number if math.isfinite(number) else None
+
+
+_DECODER = json.JSONDecoder(parse_constant=lambda _: None, parse_float=_finite)
 
 
 def _describe(content_type: str, body: bytes) -> str:

@@ -22,7 +22,7 @@ LARGEST_EVENT = 2**20  # bytes; documented events are below 1 kB, and what excee
 LARGEST_NUMBER = 2**53  # of steps, or as progress; JSON can spell integers that no float holds
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TaskState:
     """What is known of a task. `progress` runs from 0 to 1; a field nobody has reported is None."""
 

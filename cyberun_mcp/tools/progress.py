@@ -66,10 +66,11 @@ class _Messenger:
         while True:
             self._news = anyio.Event()
             await self._send()
-            await anyio.sleep(SHORTEST_GAP)
+            sent_at = anyio.current_time()
             if not self._finished:
-                with anyio.move_on_after(HEARTBEAT - SHORTEST_GAP):
+                with anyio.move_on_after(HEARTBEAT):
                     await self._news.wait()
+            await anyio.sleep_until(sent_at + SHORTEST_GAP)
             if self._finished and self._sent is self._newest:
                 return
 

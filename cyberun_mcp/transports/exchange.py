@@ -8,7 +8,7 @@ Built from the SDK's parts; `tests/transports/test_exchange.py` and the official
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import anyio
@@ -105,7 +105,11 @@ class _Exchange:
     progress_token: ProgressToken | None
     reply: Reply
     can_send_request: bool = False
-    cancel_requested: anyio.Event = field(default_factory=anyio.Event)
+
+    @property
+    def cancel_requested(self) -> anyio.Event:
+        """Never set: over HTTP a client cancels by hanging up, which cancels the call itself."""
+        return anyio.Event()
 
     async def send_raw_request(self, method: str, *_: Any, **__: Any) -> dict[str, Any]:
         raise NoBackChannelError(method)

@@ -73,7 +73,9 @@ class Application:
     def _guarded(self, app: ASGIApp) -> ASGIApp:
         """`app` behind the guards: the last one named here is the first a request meets."""
         endpoint, metrics = self.endpoint, self.metrics
-        app = TraceContext(TrimmedHeaders(app))
+        app = TrimmedHeaders(app)
+        if metrics.traces:
+            app = TraceContext(app)
         if endpoint.max_calls:
             app = ConcurrencyLimit(app, metrics, endpoint.max_calls)
         if endpoint.max_rate:
@@ -96,7 +98,10 @@ class Application:
 
     def _at_its_paths(self, app: ASGIApp) -> ASGIApp:
         asked = operations(self.metrics, self.drain, self._upstream.reachable)
-        return RequestId(TrustedProxies(Paths(app, PATH, asked), self.endpoint.trusted_proxy))
+        app = Paths(app, PATH, asked)
+        if self.endpoint.trusted_proxy:
+            app = TrustedProxies(app, self.endpoint.trusted_proxy)
+        return RequestId(app)
 
 
 def _hosts(endpoint: EndpointSettings) -> frozenset[str] | None:

@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import anyio
 from mcp_types import RequestId
 from starlette.types import Send
 
@@ -18,13 +17,16 @@ _COMMENT = b": ping\r\n\r\n"
 
 
 class Reply:
-    """Sends the answer to the request called `request_id`; what is told before it makes an event stream of it."""
+    """Sends the answer to the request called `request_id`; what is told before it makes an event stream of it.
+
+    One thing is told at a time: the relay of progress sends its next message when the last one is out.
+    """
 
     def __init__(self, send: Send) -> None:
         self.request_id: RequestId | None = None
         self.streams = False
         self._send = send
-        self._turn = anyio.Lock()  # the beginning of the stream must not be overtaken by what follows it
+        self._busy = False
 
     async def tell(self, method: str, params: Mapping[str, Any] | None) -> None:
         """Send one notification; waits while the client does not read."""
@@ -34,8 +36,9 @@ class Reply:
         await self._stream(_event(message))
 
     async def breathe(self) -> None:
-        """Send a comment, so that no proxy takes the stream for dead."""
-        await self._stream(_COMMENT)
+        """Send a comment, so that no proxy takes the stream for dead; needless while something is on its way."""
+        if not self._busy:
+            await self._stream(_COMMENT)
 
     async def end(self, outcome: Mapping[str, Any], status: int = 200) -> None:
         """Send the answer itself; `status` is heard only where nothing was told before."""
@@ -49,11 +52,14 @@ class Reply:
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     async def _stream(self, piece: bytes) -> None:
-        async with self._turn:
+        self._busy = True
+        try:
             if not self.streams:
                 self.streams = True
                 await self._send({"type": "http.response.start", "status": 200, "headers": _AS_EVENTS})
             await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+        finally:
+            self._busy = False
 
 
 def _event(message: Mapping[str, Any]) -> bytes:

@@ -20,6 +20,10 @@ class BodyLimit(Guard):
         return self._too_large if announced.isdigit() and int(announced) > self.limit else None
 
     async def pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        if "content-length" in headers and "transfer-encoding" not in headers:
+            # No more than was announced is read as this request's body, by any server.
+            return await self.app(scope, receive, send)
         size, begun = 0, False
 
         async def receive_counted() -> Message:
@@ -36,9 +40,9 @@ class BodyLimit(Guard):
             await send(message)
 
         try:
-            await self.app(scope, receive_counted, send_noted)
+            return await self.app(scope, receive_counted, send_noted)
         except _TooLarge:
-            await self.turn_away(self._too_large, scope, receive, send)
+            return await self.turn_away(self._too_large, scope, receive, send)
 
 
 class _TooLarge(Exception):

@@ -1,6 +1,6 @@
 """The guard: an ASGI application that turns some requests away and lets the others through."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 
 from starlette.datastructures import Headers
@@ -46,9 +46,11 @@ class Guard:
         """Why this request goes no further; None when it may."""
         return None
 
-    async def pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def pass_on(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Let the request through."""
-        await self.app(scope, receive, send)
+        return self.app(
+            scope, receive, send
+        )  # without a frame of its own, of which a wait would keep one for each guard
 
     async def turn_away(self, refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request that goes no further."""

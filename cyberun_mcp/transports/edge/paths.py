@@ -1,5 +1,7 @@
 """Which path leads where."""
 
+from collections.abc import Awaitable
+
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -15,11 +17,9 @@ class Paths:
         self.path = path
         self.operations = operations
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return await self.endpoint(scope, receive, send)
-        if scope["path"].rstrip("/") == self.path:
-            return await self.endpoint({**scope, "path": self.path}, receive, send)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if scope["type"] != "http" or scope["path"].rstrip("/") == self.path:
+            return self.endpoint(scope, receive, send)
         operation = self.operations.get(scope["path"])
         missing = PlainTextResponse(f"Nothing here; the MCP endpoint is {self.path}\n", 404)
-        return await (operation or missing)(scope, receive, send)
+        return (operation or missing)(scope, receive, send)

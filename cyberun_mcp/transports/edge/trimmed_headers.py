@@ -4,6 +4,8 @@ They are no part of the value (RFC 9110 §5.5), but httptools leaves those at th
 be the name in the body and the SDK would refuse the request.
 """
 
+from collections.abc import Awaitable
+
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 _BLANKS = b" \t"
@@ -15,7 +17,7 @@ class TrimmedHeaders:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "http" and any(value.strip(_BLANKS) != value for _, value in scope["headers"]):
             scope = {**scope, "headers": [(name, value.strip(_BLANKS)) for name, value in scope["headers"]]}
-        await self._app(scope, receive, send)
+        return self._app(scope, receive, send)

@@ -34,8 +34,6 @@ class TrustedProxies:
         return await self._forwarded(scope, receive, send)  # type: ignore[arg-type]
 
     def _trusts(self, scope: Scope) -> bool:
-        if not self.proxies:
-            return False
         try:
             peer = ip_address((scope.get("client") or ("",))[0])
         except ValueError:
