@@ -5,13 +5,13 @@ Fields are flags of `cyberun-mcp http` and environment variables (`CYBERUN_HTTP_
 
 import sys
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 import click
 
 from cyberun_mcp.errors import ConfigurationError
-from cyberun_mcp.settings import Settings, setting
+from cyberun_mcp.settings import Settings, is_loopback, setting
 
 ENV_PREFIX = "CYBERUN_HTTP_"
 FAMILIES = ("sk", "dk", "jwt")
@@ -76,10 +76,7 @@ class EndpointSettings:
     @property
     def on_loopback(self) -> bool:
         """Whether only this machine can connect."""
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
+        return is_loopback(self.host)
 
 
 def refuse_open_door(endpoint: EndpointSettings, settings: Settings) -> None:

@@ -7,6 +7,7 @@ the README; `options` turns the fields into command-line options.
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -30,9 +31,17 @@ def base_url(value: str) -> str:
         raise click.BadParameter(f"{value!r} is not a URL: {error}") from error
     if url.scheme not in ("http", "https") or not host or url.query or url.fragment or url.username:
         raise click.BadParameter(f"expected a URL such as {DEFAULT_BASE_URL}, without query or credentials")
-    if url.scheme == "http" and host not in ("127.0.0.1", "::1", "localhost"):
+    if url.scheme == "http" and not is_loopback(host):
         raise click.BadParameter("plain http would send your key in clear; use https (http is for loopback only)")
     return url.geturl().rstrip("/")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or an address is this machine's own."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def setting(default: Any, help_text: str, kind: Any, **more: Any) -> Any:

@@ -12,7 +12,7 @@ import anyio
 import httpx2
 
 from cyberun_mcp.api.answers import JsonObject, error_from, parse_object, read_bounded
-from cyberun_mcp.api.connections import Journey, Pools, pools, timeouts, transport_errors
+from cyberun_mcp.api.connections import ALWAYS_SENT, Journey, Pools, pools, timeouts, transport_errors
 from cyberun_mcp.api.credentials import Credential
 from cyberun_mcp.api.retry import with_retries
 from cyberun_mcp.errors import InvalidArguments, UnexpectedAnswer
@@ -117,10 +117,16 @@ class CyberunClient:
     async def task_events(self, task_id: str) -> AsyncIterator[httpx2.Response]:
         """The open event stream of a task. One attempt: `follow` decides what a failure means for the wait."""
         url = f"{self.settings.base_url}/r/tasks/{_segment(task_id)}/events"
-        headers = {**self._credential.headers, "Accept": "text/event-stream", "Cache-Control": "no-store"}
-        timeout = timeouts(self.settings, read=self.settings.events_idle)
+        headers = {
+            **ALWAYS_SENT,
+            **self._credential.headers,
+            "Accept": "text/event-stream",
+            "Cache-Control": "no-store",
+        }
+        idle = timeouts(self.settings, read=self.settings.events_idle)
+        request = httpx2.Request("GET", url, headers=headers, extensions={"timeout": idle})
         with transport_errors():
-            async with self._pools.waits.stream("GET", url, headers=headers, timeout=timeout) as response:
+            async with self._pools.waits.sent(request) as response:
                 if response.status_code != httpx2.codes.OK:
                     raise error_from(response, await read_bounded(response))
                 yield response
@@ -158,14 +164,14 @@ class CyberunClient:
         """One attempt. The deadline ends it wherever it stands, be it in the queue for a connection."""
         url = _url(self.settings.base_url + path, tuple((query or {}).items()))
         content = None if body is None else _encode(body)
-        headers = {**self._credential.headers, "Accept": "application/json"}
+        headers = {**ALWAYS_SENT, **self._credential.headers, "Accept": "application/json"}
         if content is not None:
             headers["Content-Type"] = "application/json"
-        journey = Journey()
+        journey, patience = Journey(), timeouts(self.settings, read=self.settings.request_timeout)
+        known = {"timeout": patience, "trace": journey.note}
+        request = httpx2.Request(method, url, headers=headers, content=content, extensions=known)
         with transport_errors(journey), anyio.fail_after(max(0.0, self.deadline - anyio.current_time())):
-            async with self._pools.calls.stream(
-                method, url, content=content, headers=headers, extensions={"trace": journey.note}
-            ) as response:
+            async with self._pools.calls.sent(request) as response:
                 answer = await read_bounded(response)
         if not response.is_success:
             raise error_from(response, answer)

@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 from ssl import PROTOCOL_TLS_CLIENT, SSLContext
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import getproxies
+from urllib.request import getproxies, proxy_bypass
 
 import httpx2
 
@@ -14,7 +13,7 @@ from cyberun_mcp import __version__
 from cyberun_mcp.api.outgoing import Outgoing
 from cyberun_mcp.api.pool import StackPool
 from cyberun_mcp.errors import Unreachable
-from cyberun_mcp.settings import Settings
+from cyberun_mcp.settings import Settings, is_loopback
 from cyberun_mcp.telemetry import SILENT, Telemetry
 
 CALL_CONNECTIONS = 100  # ordinary calls at a time; more queue for `pool_timeout`
@@ -32,11 +31,18 @@ _NEVER_SENT = (
 )
 
 
-def timeouts(settings: Settings, read: float) -> httpx2.Timeout:
-    """The time limits of one request, with `read` seconds between two bytes of its answer."""
-    return httpx2.Timeout(
-        settings.request_timeout, read=read, connect=settings.connect_timeout, pool=settings.pool_timeout
-    )
+# What every request brings, whoever it is for.
+ALWAYS_SENT = {"User-Agent": f"cyberun-mcp/{__version__}", "Accept-Encoding": "gzip, deflate"}
+
+
+def timeouts(settings: Settings, read: float) -> dict[str, float]:
+    """The time limits of one request, for its `timeout` extension: `read` seconds between two bytes of its answer."""
+    return {
+        "connect": settings.connect_timeout,
+        "pool": settings.pool_timeout,
+        "write": settings.request_timeout,
+        "read": read,
+    }
 
 
 @dataclass(frozen=True)
@@ -47,9 +53,9 @@ class Pools:
     has idled, the platform may hang up just as the run is sent, and nobody could tell whether it was accepted.
     """
 
-    calls: httpx2.AsyncClient
-    waits: httpx2.AsyncClient
-    runs: httpx2.AsyncClient
+    calls: Outgoing
+    waits: Outgoing
+    runs: Outgoing
     telemetry: Telemetry
 
     async def aclose(self) -> None:
@@ -63,12 +69,30 @@ def pools(
 ) -> Pools:
     """The connections `settings` ask for, none of them open yet; `transport` replaces the network, for tests."""
     tls = _tls(settings)
+    proxy = proxy_for(settings.base_url)
+
+    def pool(connections: int, idle: int = IDLE_CONNECTIONS) -> Outgoing:
+        limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=idle)
+        own = httpx2.AsyncHTTPTransport(verify=tls, limits=limits, proxy=proxy) if proxy else StackPool(tls, limits)
+        return Outgoing(transport or own, telemetry)
+
     return Pools(
-        calls=_pool(settings, transport, telemetry, tls, CALL_CONNECTIONS),
-        waits=_pool(settings, transport, telemetry, tls, WAIT_CONNECTIONS),
-        runs=_pool(settings, transport, telemetry, tls, CALL_CONNECTIONS, idle=0),
+        calls=pool(CALL_CONNECTIONS),
+        waits=pool(WAIT_CONNECTIONS),
+        runs=pool(CALL_CONNECTIONS, idle=0),
         telemetry=telemetry,
     )
+
+
+def proxy_for(url: str) -> str | None:
+    """The proxy that the environment, or the system, names for a URL."""
+    scheme, host = urlsplit(url).scheme, urlsplit(url).hostname or ""
+    # A proxy for the outside world must not get the requests to an emulator on loopback.
+    if is_loopback(host) or proxy_bypass(host):
+        return None
+    proxies = getproxies()
+    named = proxies.get(scheme) or proxies.get("all")
+    return f"http://{named}" if named and "://" not in named else named
 
 
 def _tls(settings: Settings) -> SSLContext:
@@ -76,29 +100,6 @@ def _tls(settings: Settings) -> SSLContext:
     if urlsplit(settings.base_url).scheme == "https":
         return httpx2.create_ssl_context()
     return SSLContext(PROTOCOL_TLS_CLIENT)
-
-
-def _pool(
-    settings: Settings,
-    transport: httpx2.AsyncBaseTransport | None,
-    telemetry: Telemetry,
-    tls: SSLContext,
-    connections: int,
-    idle: int = IDLE_CONNECTIONS,
-) -> httpx2.AsyncClient:
-    limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=idle)
-    # A proxy for the outside world must not get the requests to an emulator on loopback.
-    proxied = bool(getproxies()) and not _is_loopback(settings.base_url)
-    return Outgoing(
-        telemetry,
-        headers={"User-Agent": f"cyberun-mcp/{__version__}"},
-        timeout=timeouts(settings, read=settings.request_timeout),
-        limits=limits,
-        follow_redirects=False,
-        transport=transport or (None if proxied else StackPool(tls, limits)),
-        verify=tls,
-        trust_env=proxied,
-    )
 
 
 class Journey:
@@ -131,11 +132,3 @@ class transport_errors:  # noqa: N801 - reads as a function where it is used
 def _words_for(error: httpx2.RequestError) -> str:
     kind = type(error).__name__
     return f"{kind}: {error}" if str(error) else kind
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -1,22 +1,36 @@
-"""The HTTP client requests to the platform leave by; it tells the telemetry about each of them."""
+"""The way out to the platform: a request, its answer, and nothing kept for the next.
 
-from typing import Any
+An `httpx2.AsyncClient` keeps cookies: what the platform set for one caller would go with the requests of the others.
+So requests are handed to a transport of httpx2's, which knows neither cookies nor redirects.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import httpx2
 
 from cyberun_mcp.telemetry import Telemetry
 
 
-class Outgoing(httpx2.AsyncClient):
-    """An `httpx2.AsyncClient` with an ear on every request, up to the head of its answer."""
+class Outgoing:
+    """Sends requests by `transport`; `telemetry` hears of each, up to the head of its answer."""
 
-    def __init__(self, telemetry: Telemetry, **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(self, transport: httpx2.AsyncBaseTransport, telemetry: Telemetry) -> None:
+        self._transport = transport
         self._telemetry = telemetry
 
-    async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
-        """Send one request."""
+    @asynccontextmanager
+    async def sent(self, request: httpx2.Request) -> AsyncIterator[httpx2.Response]:
+        """The answer, its body not yet read. Raises httpx2.TransportError."""
         with self._telemetry.upstream(request) as exchange:
-            response = await super().send(request, **options)
+            response = await self._transport.handle_async_request(request)
             exchange.status = response.status_code
-            return response
+        response.request = request
+        try:
+            yield response
+        finally:
+            await response.aclose()
+
+    async def aclose(self) -> None:
+        """Close what no request uses."""
+        await self._transport.aclose()

@@ -3,16 +3,15 @@
 import socket
 import ssl
 from datetime import UTC, datetime
-from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import anyio
 import httpx2
 from anyio.streams.tls import TLSAttribute
 
+from cyberun_mcp.api.connections import proxy_for
 from cyberun_mcp.doctor.findings import Finding, error, ok, warning
-from cyberun_mcp.settings import DEFAULT_BASE_URL, Settings
+from cyberun_mcp.settings import DEFAULT_BASE_URL, Settings, is_loopback
 
 PATIENCE = 5.0  # seconds for a name or a handshake
 SOON = 14  # days before a certificate ends in which it is worth a word
@@ -25,8 +24,7 @@ async def check_network(settings: Settings) -> list[Finding]:
     findings = [_base_url(settings)]
     if is_loopback(host):
         return [*findings, ok("network", f"{host} is this machine: no proxy, no DNS, no TLS")]
-    proxy = getproxies().get(url.scheme)
-    if proxy and not proxy_bypass(host):
+    if proxy := proxy_for(settings.base_url):
         shown = urlsplit(proxy)
         text = f"through the proxy {shown.hostname}:{shown.port}, which looks up {host} itself"
         return [*findings, ok("proxy", text)]
@@ -85,11 +83,3 @@ def _certificate(tls: ssl.SSLObject) -> Finding:
     if (until - datetime.now(UTC)).days < SOON:
         return warning("TLS", text, "The platform's certificate ends soon; if it is your own gateway's, renew it.")
     return ok("TLS", text)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether the name or address is this machine's own."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

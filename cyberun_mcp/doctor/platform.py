@@ -6,11 +6,11 @@ from email.utils import parsedate_to_datetime
 
 import httpx2
 
-from cyberun_mcp.api.answers import error_from, parse_json
-from cyberun_mcp.api.connections import pools, transport_errors
+from cyberun_mcp.api.answers import error_from, parse_json, read_bounded
+from cyberun_mcp.api.connections import ALWAYS_SENT, pools, timeouts, transport_errors
 from cyberun_mcp.api.credentials import WHERE_KEYS_COME_FROM, Credential
 from cyberun_mcp.doctor.findings import Finding, error, ok, warning
-from cyberun_mcp.errors import Unreachable
+from cyberun_mcp.errors import AnswerTooLarge, Unreachable
 from cyberun_mcp.settings import Settings
 
 NOTICEABLE = 60  # seconds; from here on a link's expires_at misleads
@@ -29,24 +29,29 @@ async def check_platform(
 ) -> list[Finding]:
     """Whether `GET /r/workflows` answers, and how far this machine's clock is from the platform's."""
     connections = pools(settings, transport)
+    request = httpx2.Request(
+        "GET",
+        f"{settings.base_url}/r/workflows?per_page=1",
+        headers={**ALWAYS_SENT, **credential.headers},
+        extensions={"timeout": timeouts(settings, read=settings.request_timeout)},
+    )
     began = time.perf_counter()
     try:
         with transport_errors():
-            answer = await connections.calls.get(
-                f"{settings.base_url}/r/workflows", params={"per_page": 1}, headers=credential.headers
-            )
-    except Unreachable as failure:
+            async with connections.calls.sent(request) as answer:
+                body = await read_bounded(answer)
+    except (Unreachable, AnswerTooLarge) as failure:
         return [error("platform", str(failure), failure.advice)]
     finally:
         await connections.aclose()
-    return [_answered(answer, time.perf_counter() - began), *_clock(answer.headers.get("date"))]
+    return [_answered(answer, body, time.perf_counter() - began), *_clock(answer.headers.get("date"))]
 
 
-def _answered(answer: httpx2.Response, seconds: float) -> Finding:
+def _answered(answer: httpx2.Response, body: bytes, seconds: float) -> Finding:
     if not answer.is_success:
         todo = _REMEDIES.get(answer.status_code, "The platform has trouble; try again later.")
-        return error("platform", str(error_from(answer, answer.content)), todo)
-    said = parse_json(answer.content)
+        return error("platform", str(error_from(answer, body)), todo)
+    said = parse_json(body)
     if not isinstance(said, dict) or not isinstance(said.get("workflow_list"), list):
         return error("platform", "what answers is not the Cyberun API", _REMEDIES[404])
     meta = said.get("page_meta")

@@ -15,7 +15,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from cyberun_mcp import __version__
 from cyberun_mcp.api.answers import parse_json
 from cyberun_mcp.doctor.entries import Started
-from cyberun_mcp.doctor.network import is_loopback
+from cyberun_mcp.settings import is_loopback
 
 PATIENCE = 15.0  # seconds to the first answer; Claude Code waits 30, Inspector 15
 LONGEST_LINE = 1 << 20

@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 import anyio
 import httpx2
 
-from cyberun_mcp.api.connections import pools
+from cyberun_mcp.api.answers import read_bounded
+from cyberun_mcp.api.connections import ALWAYS_SENT, pools, timeouts
 from cyberun_mcp.api.credentials import Credential
+from cyberun_mcp.errors import AnswerTooLarge
 from cyberun_mcp.settings import Settings
 from cyberun_mcp.telemetry import Telemetry
 
@@ -25,7 +27,8 @@ class Upstream:
         transport: httpx2.AsyncBaseTransport | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._url = settings.base_url + "/r/workflows"
+        self._url = httpx2.URL(f"{settings.base_url}/r/workflows?per_page=1")
+        self._known = {"timeout": timeouts(settings, read=PATIENCE)}
         self._pools = pools(settings, transport, telemetry)
         self._clock = clock
         self._asking = anyio.Lock()
@@ -55,7 +58,9 @@ class Upstream:
     async def _status(self, headers: Mapping[str, str]) -> int | None:
         try:
             with anyio.fail_after(PATIENCE):
-                answer = await self._pools.calls.get(self._url, params={"per_page": 1}, headers=headers)
-        except (httpx2.RequestError, TimeoutError):
+                request = httpx2.Request("GET", self._url, headers={**ALWAYS_SENT, **headers}, extensions=self._known)
+                async with self._pools.calls.sent(request) as response:
+                    await read_bounded(response)
+        except (httpx2.RequestError, AnswerTooLarge, TimeoutError):
             return None
-        return answer.status_code
+        return response.status_code

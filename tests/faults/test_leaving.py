@@ -100,7 +100,8 @@ async def test_a_closed_response_ends_the_wait_at_once(platform: FaultyPlatform,
     headers |= {"MCP-Protocol-Version": era, "Mcp-Method": "tools/call", "Mcp-Name": "stream_task_events"}
     async with httpx2.AsyncClient(headers=headers) as http, http.stream("POST", endpoint, json=request) as response:
         assert response.status_code == 200
-        first = await anext(each async for each in response.aiter_lines() if task_id in each)
+        lines = response.aiter_lines()  # kept, since what drops the iterator hangs up
+        first = await anext(each async for each in lines if task_id in each)
         assert '"progress":0' in first
         await until(lambda: platform.seen(task_id, "events") != [])
     await until(lambda: left(platform, task_id))
