@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from cyberun_mcp.api.client import Platform
     from cyberun_mcp.api.credentials import Credential
+    from cyberun_mcp.api.pace import Pace
 
 logger = logging.getLogger(__name__)
 
@@ -46,12 +47,13 @@ def build_server(
     credential_of: CredentialOf,
     transport: "httpx2.AsyncBaseTransport | None" = None,
     telemetry: Telemetry = SILENT,
+    pace: "Pace | None" = None,
 ) -> Server[Any]:
     """The server. `credential_of` tells whose key a request acts with; it may raise ConfigurationError.
 
-    `transport` replaces the network, for tests.
+    `transport` replaces the network, for tests. `pace` is that of a process with many waits.
     """
-    calls = _Calls(settings, credential_of, transport, telemetry)
+    calls = _Calls(settings, credential_of, transport, telemetry, pace)
     server: Server[Any] = Server(
         NAME,
         version=__version__,
@@ -82,8 +84,10 @@ class _Calls:
         credential_of: CredentialOf,
         transport: "httpx2.AsyncBaseTransport | None",
         telemetry: Telemetry,
+        pace: "Pace | None",
     ) -> None:
         self._settings = settings
+        self._pace = pace
         self._credential_of = credential_of
         self._transport = transport
         self._telemetry = telemetry
@@ -129,7 +133,7 @@ class _Calls:
         if self._platform is None:
             from cyberun_mcp.api.client import Platform
 
-            self._platform = Platform(self._settings, self._transport, self._telemetry)
+            self._platform = Platform(self._settings, self._transport, self._telemetry, self._pace)
         patience = patience_of(_client_name(context))
         deadline = anyio.current_time() + self._settings.call_timeout
         api = self._platform.client_for(self._credential_of(context), deadline)

@@ -19,7 +19,7 @@ from benchmarks.endpoint import servers
 from benchmarks.endpoint.load import VERSIONS, Calls, Waits, calls, percentile, request, waits
 from benchmarks.endpoint.servers import Server
 
-ROUNDS = 3
+ROUNDS = 5
 SECONDS = 2.0  # of each level in each round
 LEVELS = (1, 32, 256)
 SECTIONS = ("throughput", "waits", "many", "start", "memory")
@@ -109,14 +109,16 @@ def many_waits(base_url: str) -> None:
 
 def _waits_header(title: str) -> None:
     print(f"\n### {title}\n")
-    print("| era | waits | server | relay p50 ms | p99 ms | KiB a wait | other calls p99 ms | completed | lost |")
-    print("|---|---:|---|---:|---:|---:|---:|---:|---:|")
+    print(
+        "| era | waits | server | relay p50 ms | p99 ms | KiB a wait | other calls p99 ms | all open s | completed | lost |"
+    )
+    print("|---|---:|---|---:|---:|---:|---:|---:|---:|---:|")
 
 
 def _wait(server: Server, era: str, count: int) -> Waits:
     bare = server.name.startswith("(a)")
     ramp, settle, still = max(2.0, count / 200), 2.0, 6.0
-    seconds = int(ramp + settle + still + 3)
+    seconds = int(2 * ramp + settle + still + 3)  # so that the first ones still run when the last ones have begun
     messages = [
         request(era, "wait", {"seconds": seconds}, f"p{number}")
         if bare
@@ -134,7 +136,7 @@ def _waits_row(era: str, name: str, came: Waits) -> str:
     calm = came.meanwhile.percentile(99) * 1000
     return (
         f"| {era} | {came.count:,} | {name} | {p50:.1f} | {p99:.1f} | {came.resident_kib:.0f} | {calm:.0f} |"
-        f" {came.completed:,} | {came.count - came.completed:,} |"
+        f" {came.opened:.0f} | {came.completed:,} | {came.count - came.completed:,} |"
     )
 
 

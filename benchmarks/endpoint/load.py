@@ -144,6 +144,7 @@ class Waits:
     completed: int = 0
     lost: int = 0
     stamps: list[float] = field(default_factory=list)
+    opened: float = 0.0  # seconds until all of them had been told something
     resident_kib: float = 0.0  # per wait
     meanwhile: Calls = field(default_factory=Calls)
 
@@ -151,8 +152,8 @@ class Waits:
 async def waits(
     port: int, messages: list[bytes], ramp: float, ordinary: bytes, resident: Any, settle: float, still: float
 ) -> Waits:
-    """Start the waits evenly over `ramp` seconds; look at memory and ordinary calls once all of them run."""
-    came, before = Waits(len(messages)), resident()
+    """Start the waits evenly over `ramp` seconds; look at memory and ordinary calls once all of them are being told."""
+    came, before, began = Waits(len(messages)), resident(), time.perf_counter()
     callers: list[Caller] = []
 
     async def wait(message: bytes, delay: float) -> None:
@@ -168,7 +169,11 @@ async def waits(
         caller.transport.close()
 
     async def look() -> None:
-        await asyncio.sleep(ramp + settle)
+        await asyncio.sleep(ramp)
+        while sum(bool(each.stamps) for each in callers) < came.count - came.lost:
+            await asyncio.sleep(0.1)
+        came.opened = time.perf_counter() - began
+        await asyncio.sleep(settle)
         came.resident_kib = (resident() - before) / came.count
         for each in callers:
             each.stamps.clear()

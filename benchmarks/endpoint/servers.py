@@ -49,8 +49,9 @@ def platform() -> Iterator[str]:
 
 @contextmanager
 def ours(base_url: str, *flags: str) -> Iterator[Server]:
-    """cyberun-mcp as anyone would start it."""
+    """cyberun-mcp as anyone would start it, but for the line it logs of each call, which the peers do not."""
     command = [str(Path(sys.executable).with_name("cyberun-mcp")), "http", "--base-url", base_url, *flags]
+    command += ["--log-level", "warning"]
     with _server("cyberun-mcp", command, "--port") as server:
         yield server
 

@@ -14,6 +14,7 @@ import httpx2
 from cyberun_mcp.api.answers import JsonObject, error_from, parse_object, read_bounded
 from cyberun_mcp.api.connections import ALWAYS_SENT, Journey, Pools, pools, timeouts, transport_errors
 from cyberun_mcp.api.credentials import Credential
+from cyberun_mcp.api.pace import Pace
 from cyberun_mcp.api.retry import with_retries
 from cyberun_mcp.errors import InvalidArguments, UnexpectedAnswer
 from cyberun_mcp.settings import Settings
@@ -23,7 +24,7 @@ from cyberun_mcp.telemetry import SILENT, Telemetry
 class Platform:
     """The connections of one process to the platform, shared by all callers; close it when done.
 
-    `transport` replaces the network, for tests.
+    `transport` replaces the network, for tests. `pace` is how often its waits read; without one, as events come.
     """
 
     def __init__(
@@ -31,9 +32,10 @@ class Platform:
         settings: Settings,
         transport: httpx2.AsyncBaseTransport | None = None,
         telemetry: Telemetry = SILENT,
+        pace: Pace | None = None,
     ) -> None:
         self.settings = settings
-        self._pools = pools(settings, transport, telemetry)
+        self._pools = pools(settings, transport, telemetry, pace)
 
     def client_for(self, credential: Credential, deadline: float) -> "CyberunClient":
         """The API as one caller sees it, until `deadline` (anyio's clock)."""
@@ -50,6 +52,7 @@ class CyberunClient:
     def __init__(self, settings: Settings, pools: Pools, credential: Credential, deadline: float) -> None:
         self.settings = settings
         self.deadline = deadline
+        self.pace = pools.pace
         self._pools = pools
         self._credential = credential
 

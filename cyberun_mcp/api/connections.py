@@ -11,6 +11,7 @@ import httpx2
 
 from cyberun_mcp import __version__
 from cyberun_mcp.api.outgoing import Outgoing
+from cyberun_mcp.api.pace import Pace
 from cyberun_mcp.api.pool import StackPool
 from cyberun_mcp.errors import Unreachable
 from cyberun_mcp.settings import Settings, is_loopback
@@ -57,6 +58,7 @@ class Pools:
     waits: Outgoing
     runs: Outgoing
     telemetry: Telemetry
+    pace: Pace
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -65,7 +67,10 @@ class Pools:
 
 
 def pools(
-    settings: Settings, transport: httpx2.AsyncBaseTransport | None = None, telemetry: Telemetry = SILENT
+    settings: Settings,
+    transport: httpx2.AsyncBaseTransport | None = None,
+    telemetry: Telemetry = SILENT,
+    pace: Pace | None = None,
 ) -> Pools:
     """The connections `settings` ask for, none of them open yet; `transport` replaces the network, for tests."""
     tls = _tls(settings)
@@ -81,6 +86,7 @@ def pools(
         waits=pool(WAIT_CONNECTIONS),
         runs=pool(CALL_CONNECTIONS, idle=0),
         telemetry=telemetry,
+        pace=pace or Pace(),
     )
 
 

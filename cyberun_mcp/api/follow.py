@@ -19,6 +19,7 @@ import anyio
 
 from cyberun_mcp.api.backoff import doubled
 from cyberun_mcp.api.events import TaskState, read_events
+from cyberun_mcp.api.pace import AT_ONCE
 from cyberun_mcp.errors import ApiError, CyberunError, UnexpectedAnswer, Unreachable
 
 if TYPE_CHECKING:
@@ -101,11 +102,16 @@ class Follower:
                 self._client.task_events(self.state.task_id) as response,
                 aclosing(read_events(response)) as events,
             ):
+                read_on = anyio.current_time()
                 async for name, data in events:
                     self.source.events += 1
                     self._learn(self.state.after(name, data), via="events")
                     if self.state.terminal:
                         return
+                    # What had piled up comes without a pause, so a rest is one for each read, not for each event.
+                    if self._client.pace.rest and anyio.current_time() - read_on > AT_ONCE:
+                        await anyio.sleep(self._client.pace.rest)
+                        read_on = anyio.current_time()
         except (ApiError, UnexpectedAnswer, Unreachable) as failure:
             self._judge(failure)
 

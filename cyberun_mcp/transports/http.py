@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp
 
 from cyberun_mcp.api.credentials import Credential, credential_from
+from cyberun_mcp.api.pace import Pace
 from cyberun_mcp.endpoint import MIB, EndpointSettings
 from cyberun_mcp.metrics import Metrics
 from cyberun_mcp.server import Context, CredentialOf, build_server
@@ -57,16 +58,19 @@ class Application:
         self.tokens = ClientTokens(self.endpoint.client_tokens) if self.endpoint.client_tokens else None
         self._upstream = Upstream(settings, self.metrics, transport)
         credential_of = _own_credential(settings) if self.endpoint.own_key else _callers_credential
-        self._server = build_server(settings, credential_of, transport, self.metrics)
+        self._pace = Pace()
+        self._server = build_server(settings, credential_of, transport, self.metrics, self._pace)
         self.asgi = self._at_its_paths(self._guarded(Exchanges(self._server)))
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Around the time in which requests are answered: its end closes every connection to the platform."""
-        async with self._server.lifespan(self._server):
+        async with self._server.lifespan(self._server), anyio.create_task_group() as tasks:
+            tasks.start_soon(self._pace.keep)
             try:
                 yield
             finally:
+                tasks.cancel_scope.cancel()
                 with anyio.CancelScope(shield=True):
                     await self._upstream.aclose()
 

@@ -1,0 +1,92 @@
+"""Waits of a process that falls behind: they rest between reads, and lose nothing by it."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from itertools import takewhile
+
+import anyio
+import pytest
+
+from cyberun_mcp.api.client import Platform
+from cyberun_mcp.api.credentials import credential_from
+from cyberun_mcp.api.events import TaskState
+from cyberun_mcp.api.follow import Follower
+from cyberun_mcp.api.pace import LATE, LONGEST, ON_TIME, SHORTEST, Pace
+from cyberun_mcp.settings import Settings
+from tests.faults.exchange import next_request
+
+STEPS = 40
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+
+
+async def busy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A task that takes forty steps of 20 ms, and then completes."""
+    await next_request(reader)
+    writer.write(HEAD)
+    for step in range(1, STEPS + 1):
+        data = json.dumps({"progress": step / STEPS, "step_current": step, "step_total": STEPS})
+        writer.write(f"event: progress\ndata: {data}\n\n".encode())
+        await asyncio.sleep(0.02)
+    writer.write(b'event: completed\ndata: {"status": "completed", "output": {"storage_key": "k"}}\n\n')
+    writer.close()
+
+
+@asynccontextmanager
+async def following(pace: Pace) -> AsyncIterator[tuple[Follower, list[TaskState]]]:
+    server = await asyncio.start_server(busy, "127.0.0.1", 0)
+    heard: list[TaskState] = []
+    async with server:
+        settings = Settings(base_url=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        platform = Platform(settings, pace=pace)
+        client = platform.client_for(credential_from("sk-12345678"), anyio.current_time() + 20)
+        yield Follower(client, "a", on_change=heard.append), heard
+        await platform.aclose()
+
+
+@pytest.mark.parametrize("rest", [0.0, 0.25])
+async def test_a_wait_that_rests_hears_every_event_and_falls_behind_by_one_rest_at_most(rest: float) -> None:
+    pace = Pace()
+    pace.rest = rest
+    async with following(pace) as (follower, heard):
+        began = time.monotonic()
+        assert await follower.until_terminal()
+        took = time.monotonic() - began
+    assert [each.step_current for each in heard if not each.terminal] == list(range(1, STEPS + 1))
+    assert heard[-1].task_status == "completed"
+    assert heard[-1].output == {"storage_key": "k"}
+    assert took < STEPS * 0.02 + rest + 2  # a rest for each event would be ten seconds
+    assert (follower.source.polls, follower.source.reconnects) == (0, 0)
+
+
+async def test_a_process_that_is_held_up_notices() -> None:
+    pace = Pace()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(pace.keep)
+        await anyio.sleep(0.05)
+        time.sleep(0.3 + LATE)  # noqa: ASYNC251 - this is what is to be noticed
+        await anyio.sleep(0.05)
+        assert pace.rest == SHORTEST
+        tasks.cancel_scope.cancel()
+
+
+def rests(pace: Pace, late: float, ticks: int) -> Iterator[float]:
+    for _ in range(ticks):
+        pace.learn(late)
+        yield pace.rest
+
+
+def test_rests_grow_within_bounds_while_late_and_end_when_there_is_room() -> None:
+    pace = Pace()
+    grown = list(rests(pace, late=2 * LATE, ticks=20))
+    assert grown[0] == SHORTEST
+    assert grown == sorted(grown)
+    assert pace.rest == LONGEST
+    pace.learn((LATE + ON_TIME) / 2)
+    assert pace.rest == LONGEST
+    shrinking = list(takewhile(bool, rests(pace, late=0.0, ticks=1_000)))
+    assert shrinking == sorted(shrinking, reverse=True)
+    assert 20 < len(shrinking) < 80
+    assert pace.rest == 0.0
