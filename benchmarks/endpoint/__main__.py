@@ -109,9 +109,7 @@ def many_waits(base_url: str) -> None:
 
 def _waits_header(title: str) -> None:
     print(f"\n### {title}\n")
-    print(
-        "| era | waits | server | relay p50 ms | p99 ms | KiB a wait | other calls p99 ms | all open s | completed | lost |"
-    )
+    print("| era | waits | server | relay p50 ms | p99 ms | KiB a wait | calls p99 ms | open after s | ended | lost |")
     print("|---|---:|---|---:|---:|---:|---:|---:|---:|---:|")
 
 

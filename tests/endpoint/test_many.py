@@ -25,11 +25,10 @@ async def test_waits_that_begin_at_once_all_end_and_other_calls_are_answered_mea
         ended.append(result["structuredContent"]["task_status"])
 
     with endpoint(cyberun.base_url, "--workers", workers, "--log-level", "warning") as ours:
-        async with ours.client() as client:
-            async with anyio.create_task_group() as tasks:
-                for number in range(190):
-                    tasks.start_soon(partial(wait, number))
-                for _ in range(20):
-                    assert not (await call(client, era, "list_workflows")).get("isError")
-                cyberun.release()
+        async with ours.client() as client, anyio.create_task_group() as tasks:
+            for number in range(190):
+                tasks.start_soon(partial(wait, number))
+            for _ in range(20):
+                assert not (await call(client, era, "list_workflows")).get("isError")
+            cyberun.release()
     assert ended == ["completed"] * 190
