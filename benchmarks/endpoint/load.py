@@ -170,7 +170,8 @@ async def waits(
 
     async def look() -> None:
         await asyncio.sleep(ramp)
-        while sum(bool(each.stamps) for each in callers) < came.count - came.lost:  # noqa: ASYNC110 - many set it
+        latest = began + 2 * ramp
+        while time.perf_counter() < latest and sum(bool(each.stamps) for each in callers) < came.count:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
         came.opened = time.perf_counter() - began
         await asyncio.sleep(settle)

@@ -19,7 +19,7 @@ from cyberun_mcp.telemetry import SILENT, Telemetry
 
 CALL_CONNECTIONS = 100  # ordinary calls at a time; more queue for `pool_timeout`
 WAIT_CONNECTIONS = 10_000  # event streams, and what else waits send
-IDLE_CONNECTIONS = 20  # kept open, for httpx2's 5 s, in case another request follows
+IDLE_CONNECTIONS = 20  # kept open, for a few seconds, in case another request follows
 
 # The request provably never left: no connection, or refused before the first byte.
 _NEVER_SENT = (
@@ -77,9 +77,12 @@ def pools(
     proxy = proxy_for(settings.base_url)
 
     def pool(connections: int, idle: int = IDLE_CONNECTIONS) -> Outgoing:
+        if transport is not None:
+            return Outgoing(transport, telemetry)
+        if proxy is None:
+            return Outgoing(StackPool(tls, connections, idle), telemetry)
         limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=idle)
-        own = httpx2.AsyncHTTPTransport(verify=tls, limits=limits, proxy=proxy) if proxy else StackPool(tls, limits)
-        return Outgoing(transport or own, telemetry)
+        return Outgoing(httpx2.AsyncHTTPTransport(verify=tls, limits=limits, proxy=proxy), telemetry)
 
     return Pools(
         calls=pool(CALL_CONNECTIONS),

@@ -108,7 +108,7 @@ class Follower:
                     self._learn(self.state.after(name, data), via="events")
                     if self.state.terminal:
                         return
-                    # What had piled up comes without a pause, so a rest is one for each read, not for each event.
+                    # What had piled up is heard first. Events that came with this one wait for one rest, not one each.
                     if self._client.pace.rest and anyio.current_time() - read_on > AT_ONCE:
                         await anyio.sleep(self._client.pace.rest)
                         read_on = anyio.current_time()

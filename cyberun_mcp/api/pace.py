@@ -12,7 +12,7 @@ LATE = 0.1  # seconds; a turn of the event loop that takes so long is felt by ev
 ON_TIME = 0.03  # seconds; below this there is room for more
 SHORTEST, LONGEST = 0.25, 3.0  # seconds of rest
 LONGER, SHORTER = 1.5, 0.95  # a rest's growth when late and its decline on time: two seconds up, ten down, or it swings
-AT_ONCE = 0.05  # seconds after a rest in which events are those that had piled up
+AT_ONCE = 0.5  # seconds after a rest in which events are those that had piled up; turns of a late loop are shorter
 
 
 class Pace:

@@ -17,18 +17,21 @@ import anyio
 import httpcore2
 import httpx2
 
+LONGEST_IDLE = 5.0  # seconds; httpx2's own, and shorter than servers keep theirs
+
 
 class StackPool(httpx2.AsyncBaseTransport):
-    """Serves `limits.max_connections` requests at a time; the others queue, and get PoolTimeout when it takes too long.
+    """Serves so many requests at a time; the others queue, and get PoolTimeout when it takes too long.
 
-    For direct connections: httpx2 makes the transports of proxies itself.
+    Up to `idle` connections are kept for another request, each for LONGEST_IDLE. For direct connections: httpx2 makes
+    the transports of proxies itself.
     """
 
-    def __init__(self, tls: SSLContext, limits: httpx2.Limits) -> None:
+    def __init__(self, tls: SSLContext, connections: int, idle: int, longest_idle: float = LONGEST_IDLE) -> None:
         self._tls = tls
-        self._places = anyio.Semaphore(limits.max_connections or 0, fast_acquire=True)
-        self._most_idle = limits.max_keepalive_connections or 0
-        self._longest_idle = limits.keepalive_expiry or 0.0  # seconds
+        self._places = anyio.Semaphore(connections, fast_acquire=True)
+        self._most_idle = idle
+        self._longest_idle = longest_idle
         self._idle: deque[tuple[httpcore2.AsyncHTTPConnection, float]] = deque()  # and until when
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -65,7 +68,8 @@ class StackPool(httpx2.AsyncBaseTransport):
         """The end of a request: keep its connection for another one, or close it."""
         self._places.release()
         now = time.monotonic()
-        if connection is not None and connection.is_idle() and len(self._idle) < self._most_idle:
+        usable = connection is not None and connection.is_idle() and not connection.is_closed()
+        if connection is not None and usable and len(self._idle) < self._most_idle:
             self._idle.append((connection, now + self._longest_idle))
         elif connection is not None:
             await _close(connection)
@@ -115,9 +119,11 @@ class _Body(httpx2.AsyncByteStream):
     async def aclose(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            with anyio.CancelScope(shield=True):
-                await self._stream.aclose()
-            await self._pool.give_back(connection)
+            try:
+                with anyio.CancelScope(shield=True):
+                    await self._stream.aclose()
+            finally:
+                await self._pool.give_back(connection)
 
 
 @contextmanager

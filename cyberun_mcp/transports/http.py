@@ -43,7 +43,7 @@ PATH = "/mcp"
 
 
 class Application:
-    """One endpoint: the ASGI application, its drain, and the client tokens, where it has any."""
+    """One endpoint: the ASGI application, its drain and its pace, and the client tokens, where it has any."""
 
     def __init__(
         self,
@@ -58,19 +58,17 @@ class Application:
         self.tokens = ClientTokens(self.endpoint.client_tokens) if self.endpoint.client_tokens else None
         self._upstream = Upstream(settings, self.metrics, transport)
         credential_of = _own_credential(settings) if self.endpoint.own_key else _callers_credential
-        self._pace = Pace()
-        self._server = build_server(settings, credential_of, transport, self.metrics, self._pace)
+        self.pace = Pace()
+        self._server = build_server(settings, credential_of, transport, self.metrics, self.pace)
         self.asgi = self._at_its_paths(self._guarded(Exchanges(self._server)))
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Around the time in which requests are answered: its end closes every connection to the platform."""
-        async with self._server.lifespan(self._server), anyio.create_task_group() as tasks:
-            tasks.start_soon(self._pace.keep)
+        async with self._server.lifespan(self._server):
             try:
                 yield
             finally:
-                tasks.cancel_scope.cancel()
                 with anyio.CancelScope(shield=True):
                     await self._upstream.aclose()
 

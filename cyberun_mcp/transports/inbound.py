@@ -1,8 +1,8 @@
 """What a POST brings: one message, checked before anything is done about it."""
 
+import json
 from collections.abc import Mapping
 
-import pydantic_core
 from mcp import MCPError
 from mcp.server.connection import Connection
 from mcp.server.streamable_http import check_accept_headers
@@ -25,25 +25,30 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 from starlette.requests import Request
 
+from cyberun_mcp.transports.edge.guard import Refusal
 
-def unfit(request: Request) -> int | None:
-    """The status of a request that no MCP client sends, whatever its body; None where there may be a message in it."""
+_UNACCEPTABLE = Refusal("accept", 406, "Accept must allow both application/json and text/event-stream.")
+# A browser sends other types for any page; for JSON it asks first.
+_UNKNOWN_TYPE = Refusal("content-type", 415, "Content-Type must be application/json.")
+
+
+def unfit(request: Request) -> Refusal | None:
+    """Why no message is looked for in a request, whatever its body; None where there may be one."""
     if not all(check_accept_headers(request)):
-        return 406
+        return _UNACCEPTABLE
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    # A browser sends other types for any page; for this one it asks first.
-    return None if media_type == "application/json" else 415
+    return None if media_type == "application/json" else _UNKNOWN_TYPE
 
 
 def message_in(body: bytes) -> JSONRPCRequest | JSONRPCNotification:
     """The message. Raises MCPError where there is none, or several."""
     try:
-        message = pydantic_core.from_json(body)
+        message = json.loads(body)
         notification = isinstance(message, dict) and "id" not in message
         return JSONRPCNotification.model_validate(message) if notification else JSONRPCRequest.model_validate(message)
     except ValidationError:
         raise MCPError(INVALID_REQUEST, "The body must be one JSON-RPC request or notification") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise MCPError(PARSE_ERROR, "Parse error") from None
 
 

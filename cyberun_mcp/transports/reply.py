@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import anyio
 from mcp_types import RequestId
 from starlette.types import Send
 
@@ -17,16 +18,13 @@ _COMMENT = b": ping\r\n\r\n"
 
 
 class Reply:
-    """Sends the answer to the request called `request_id`; what is told before it makes an event stream of it.
-
-    One thing is told at a time: the relay of progress sends its next message when the last one is out.
-    """
+    """Sends the answer to the request called `request_id`; what is told before it makes an event stream of it."""
 
     def __init__(self, send: Send) -> None:
         self.request_id: RequestId | None = None
         self.streams = False
         self._send = send
-        self._busy = False
+        self._turn = anyio.Lock(fast_acquire=True)  # nothing may overtake the beginning of the stream
 
     async def tell(self, method: str, params: Mapping[str, Any] | None) -> None:
         """Send one notification; waits while the client does not read."""
@@ -37,7 +35,7 @@ class Reply:
 
     async def breathe(self) -> None:
         """Send a comment, so that no proxy takes the stream for dead; needless while something is on its way."""
-        if not self._busy:
+        if not self._turn.locked():
             await self._stream(_COMMENT)
 
     async def end(self, outcome: Mapping[str, Any], status: int = 200) -> None:
@@ -52,14 +50,11 @@ class Reply:
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     async def _stream(self, piece: bytes) -> None:
-        self._busy = True
-        try:
+        async with self._turn:
             if not self.streams:
-                self.streams = True
                 await self._send({"type": "http.response.start", "status": 200, "headers": _AS_EVENTS})
+                self.streams = True
             await self._send({"type": "http.response.body", "body": piece, "more_body": True})
-        finally:
-            self._busy = False
 
 
 def _event(message: Mapping[str, Any]) -> bytes:

@@ -27,7 +27,7 @@ BACKLOG = 2048  # connections waiting to be accepted; uvicorn's own default
 IDLE = 75  # seconds an idle connection is kept: longer than proxies keep theirs, so that they are the ones to close
 LAST_REQUESTS = 0.2  # seconds in which requests on the connections accepted last arrive, and get their 503
 CALM = (10_000, 50, 100)  # objects, young and middle collections before each collection; Python's own are 700, 10, 10
-ACCEPTED_AT_ONCE = 32  # connections a busy process takes in one turn of its event loop
+ACCEPTED_AT_ONCE = 32  # connections that busy workers take, together, in one turn of their event loops
 CUTTING = 1  # seconds that calls which outlived the drain get to notice it
 
 
@@ -87,8 +87,9 @@ async def serve(settings: Settings, endpoint: EndpointSettings, listener: socket
             if sys.platform != "win32":
                 tasks.start_soon(end_on_signal)
                 tasks.start_soon(reload_on_signal)
+            tasks.start_soon(application.pace.keep)
             async with application.running():
-                await server.serve(sockets=_handles(listener))
+                await server.serve(sockets=_handles(listener, ACCEPTED_AT_ONCE // endpoint.workers))
             tasks.cancel_scope.cancel()
 
 
@@ -97,14 +98,15 @@ def event_loop_options() -> dict[str, bool]:
     return {"use_uvloop": find_spec("uvloop") is not None}
 
 
-def _handles(listener: socket.socket) -> list[socket.socket]:
+def _handles(listener: socket.socket, at_once: int) -> list[socket.socket]:
     """The listener, as often as connections are to be taken at once.
 
-    uvloop takes one for each handle in a turn of the event loop (libuv pull request 3696; asyncio's own loop takes all
-    there are). With 5,000 waits open turns are long, and a new connection waited 10 s to be accepted.
+    uvloop takes one for each handle in a turn of the event loop (libuv pull request 3696, which has idle processes in
+    mind; asyncio's own loop takes all there are). With 5,000 waits open turns are long, and a new connection waited
+    10 s to be accepted.
     """
-    times = ACCEPTED_AT_ONCE if event_loop_options()["use_uvloop"] else 1
-    return [listener, *(listener.dup() for _ in range(times - 1))]
+    more = at_once - 1 if event_loop_options()["use_uvloop"] else 0
+    return [listener, *(listener.dup() for _ in range(more))]
 
 
 @asynccontextmanager
@@ -136,6 +138,7 @@ def _configuration(application: Application) -> uvicorn.Config:
         access_log=False,
         proxy_headers=False,  # our own guard does this, and for the Host too
         server_header=False,
+        ws="none",  # MCP has no use for WebSockets, and the guards look at HTTP only
         timeout_graceful_shutdown=CUTTING,
         timeout_keep_alive=IDLE,
         backlog=BACKLOG,

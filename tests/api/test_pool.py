@@ -48,8 +48,7 @@ async def client_of(
 ) -> AsyncIterator[httpx2.AsyncClient]:
     server = await asyncio.start_server(place.serve, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=idle, keepalive_expiry=expiry)
-    transport = StackPool(TLS, limits)
+    transport = StackPool(TLS, connections, idle, expiry)
     async with server, httpx2.AsyncClient(base_url=url, transport=transport, timeout=2) as client:
         yield client
         place.release.set()
@@ -134,8 +133,9 @@ async def test_a_connection_that_stays_at_the_bottom_is_closed_when_its_time_is_
 
 
 async def test_a_failed_connection_is_told_as_such() -> None:
-    limits = httpx2.Limits(max_connections=1, max_keepalive_connections=1)
-    async with httpx2.AsyncClient(transport=StackPool(TLS, limits)) as client:
+    pool = StackPool(TLS, connections=1, idle=1)
+    async with httpx2.AsyncClient(transport=pool) as client:
         for _ in range(3):
             with pytest.raises(httpx2.ConnectError):
                 await client.get("http://127.0.0.1:9/")
+            assert not pool._idle

@@ -21,8 +21,8 @@ class BodyLimit(Guard):
 
     async def pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
-        if "content-length" in headers and "transfer-encoding" not in headers:
-            # No more than was announced is read as this request's body, by any server.
+        if headers.get("content-length", "").isdigit() and "transfer-encoding" not in headers:
+            # No server reads more than was announced as the body of this request.
             return await self.app(scope, receive, send)
         size, begun = 0, False
 

@@ -48,9 +48,8 @@ class Guard:
 
     def pass_on(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Let the request through."""
-        return self.app(
-            scope, receive, send
-        )  # without a frame of its own, of which a wait would keep one for each guard
+        # No coroutine of its own: a wait would keep one for each guard.
+        return self.app(scope, receive, send)
 
     async def turn_away(self, refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request that goes no further."""
