@@ -31,7 +31,11 @@ def prune(value: Any, level: int = 0) -> Any:
     if level > DEEPEST:
         return "…"
     if isinstance(value, dict):
-        kept = {key: prune(each, level + 1) for key, each in value.items() if each is not None}
+        kept = {
+            key: prune(each, level + 1) if isinstance(each, dict | list) else each
+            for key, each in value.items()
+            if each is not None
+        }
         if "task_output" in kept and (size := _size(kept["task_output"])) > LARGEST_OUTPUT:
             kept["task_output"] = {"omitted": f"{size:,} bytes; the files are at the download URLs of get_task_result"}
         if isinstance(kept.get("task_error"), str):
