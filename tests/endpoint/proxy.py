@@ -1,4 +1,4 @@
-"""A real nginx with the configuration we ship, before replicas that come and go."""
+"""A real nginx, and a real Caddy, with the configuration we ship, before replicas that come and go."""
 
 import os
 import re
@@ -11,8 +11,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-CONFIGURATION = Path(__file__).parents[2] / "configs" / "nginx.conf"
-NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+CONFIGS = Path(__file__).parents[2] / "configs"
+_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
+NGINX = shutil.which("nginx", path=_PATH)
+CADDY = shutil.which("caddy", path=_PATH)
 
 
 def free_ports(count: int) -> list[int]:
@@ -28,9 +30,7 @@ def free_ports(count: int) -> list[int]:
 def nginx(replicas: Sequence[int]) -> Iterator[str]:
     """Its base URL. Only what no test can have is replaced: addresses and certificates."""
     [port] = free_ports(1)
-    site = CONFIGURATION.read_text(encoding="utf-8")
-    for number, replica in enumerate(replicas, 1):
-        site = site.replace(f"127.0.0.1:800{number}", f"127.0.0.1:{replica}")
+    site = _before("nginx.conf", replicas)
     site = re.sub(r"(?m)^ *ssl_.*\n", "", site.replace("listen 443 ssl;", f"listen 127.0.0.1:{port};"))
     with tempfile.TemporaryDirectory() as folder:
         main = Path(folder) / "nginx.conf"
@@ -44,13 +44,40 @@ def nginx(replicas: Sequence[int]) -> Iterator[str]:
             encoding="utf-8",
         )
         assert NGINX
-        process = subprocess.Popen([NGINX, "-c", str(main), "-p", folder], stderr=subprocess.DEVNULL)
-        try:
-            _wait_for(port, process)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
-            process.wait()
+        with _running([NGINX, "-c", str(main), "-p", folder], port) as url:
+            yield url
+
+
+@contextmanager
+def caddy(replicas: Sequence[int]) -> Iterator[str]:
+    """Its base URL. Only the address is replaced, and with it what needs a certificate."""
+    [port] = free_ports(1)
+    site = _before("Caddyfile", replicas).replace("mcp.example.com {", f"http://127.0.0.1:{port} {{")
+    with tempfile.TemporaryDirectory() as folder:
+        main = Path(folder) / "Caddyfile"
+        main.write_text(f"{{\n\tadmin off\n}}\n{site}", encoding="utf-8")
+        assert CADDY
+        homes = {"HOME": folder, "XDG_CONFIG_HOME": folder, "XDG_DATA_HOME": folder}
+        with _running([CADDY, "run", "--config", str(main), "--adapter", "caddyfile"], port, **homes) as url:
+            yield url
+
+
+def _before(configuration: str, replicas: Sequence[int]) -> str:
+    site = (CONFIGS / configuration).read_text(encoding="utf-8")
+    for number, replica in enumerate(replicas, 1):
+        site = site.replace(f"127.0.0.1:800{number}", f"127.0.0.1:{replica}")
+    return site
+
+
+@contextmanager
+def _running(command: Sequence[str], port: int, **environment: str) -> Iterator[str]:
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=os.environ | environment)
+    try:
+        _wait_for(port, process)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
@@ -61,4 +88,4 @@ def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
             time.sleep(0.02)
         else:
             return
-    raise RuntimeError(f"nginx ended with {process.returncode}")
+    raise RuntimeError(f"the proxy ended with {process.returncode}")
