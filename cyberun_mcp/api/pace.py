@@ -11,7 +11,7 @@ TICK = 0.25  # seconds between two looks at the clock
 LATE = 0.1  # seconds; a turn of the event loop that takes so long is felt by every call
 ON_TIME = 0.03  # seconds; below this there is room for more
 SHORTEST, LONGEST = 0.25, 3.0  # seconds of rest
-LONGER, SHORTER = 1.5, 0.95  # a rest's growth when late and its decline on time: two seconds up, ten down, or it swings
+LONGER, SHORTER = 1.25, 0.95  # a rest's growth when late and its decline on time, at each tick
 AT_ONCE = 0.5  # seconds after a rest in which events are those that had piled up; turns of a late loop are shorter
 
 

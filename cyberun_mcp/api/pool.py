@@ -91,7 +91,7 @@ class StackPool(httpx2.AsyncBaseTransport):
             connection, _ = self._idle.pop()
             if not connection.has_expired():
                 return connection
-            await connection.aclose()
+            await _close(connection)
         return None
 
     def _new_connection(self, origin: httpcore2.Origin) -> httpcore2.AsyncHTTPConnection:
