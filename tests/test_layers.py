@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "cyberun_mcp"
 FLOORS = [
     "redaction",
     "errors",
+    "open_files",
     "telemetry",
     "settings",
     "endpoint",
@@ -30,7 +31,7 @@ FLOORS = [
 # Rooms of their own: the listed ones are all they may use of the rest.
 DETACHED = {
     "emulator": set[str](),
-    "bridge": {"errors", "redaction"},
+    "bridge": {"errors", "open_files", "redaction"},
     "__init__": set[str](),
     "__main__": {"handshake"},
     "handshake": {"transports", "cli"},

@@ -1,7 +1,6 @@
 """The bridge as a process: stdin and stdout, signals, and a quick end."""
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
@@ -13,6 +12,7 @@ from cyberun_mcp.bridge.endpoint import Endpoint, endpoint
 from cyberun_mcp.bridge.lines import open_lines
 from cyberun_mcp.bridge.output import open_output
 from cyberun_mcp.bridge.relay import PATIENCE, Relay
+from cyberun_mcp.open_files import allow_open_files
 from cyberun_mcp.redaction import RedactingFormatter
 
 _FAREWELL = 0.05  # seconds; clients kill what has not ended 100 ms after the end of its input
@@ -26,7 +26,7 @@ def run_bridge(url: str, headers: Sequence[str], header_file: Path | None, *, al
     """
     _log_to_stderr()
     remote = endpoint(url, headers, header_file, allow_http=allow_http, environ=os.environ)
-    _allow_many_connections()
+    allow_open_files(_FILES)
     return asyncio.new_event_loop().run_until_complete(_serve(remote))
 
 
@@ -70,15 +70,3 @@ def _log_to_stderr() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(RedactingFormatter("cyberun-mcp bridge: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
-
-
-def _allow_many_connections() -> None:
-    try:
-        import resource
-    except ImportError:  # Windows has no such limit
-        return
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        with contextlib.suppress(ValueError, OSError):  # some systems refuse; then calls in flight are fewer
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

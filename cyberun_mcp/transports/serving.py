@@ -16,6 +16,7 @@ import uvicorn
 from cyberun_mcp.api.credentials import credential_from
 from cyberun_mcp.endpoint import EndpointSettings, refuse_open_door
 from cyberun_mcp.metrics import Metrics
+from cyberun_mcp.open_files import allow_open_files
 from cyberun_mcp.settings import Settings
 from cyberun_mcp.telemetry import exporter_configured
 from cyberun_mcp.transports.client_tokens import ClientTokens
@@ -27,6 +28,7 @@ BACKLOG = 2048  # connections waiting to be accepted; uvicorn's own default
 IDLE = 75  # seconds an idle connection is kept: longer than proxies keep theirs, so that they are the ones to close
 LAST_REQUESTS = 0.2  # seconds in which requests on the connections accepted last arrive, and get their 503
 CALM = (10_000, 50, 100)  # objects, young and middle collections before each collection; Python's own are 700, 10, 10
+OPEN_FILES = 65_536  # two for each wait
 ACCEPTED_AT_ONCE = 32  # connections that busy workers take, together, in one turn of their event loops
 CUTTING = 1  # seconds that calls which outlived the drain get to notice it
 
@@ -61,6 +63,7 @@ async def serve(settings: Settings, endpoint: EndpointSettings, listener: socket
 
     A second signal does not wait for anyone.
     """
+    allow_open_files(OPEN_FILES)
     async with telemetry_from(os.environ) as metrics:
         application = Application(settings, endpoint, metrics)
         server = _Uvicorn(_configuration(application))

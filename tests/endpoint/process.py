@@ -50,14 +50,17 @@ class Endpoint:
 
 
 @contextmanager
-def endpoint(base_url: str, *flags: str, **environment: str) -> Iterator[Endpoint]:
-    """An endpoint that is ready; it is killed at the end, unless it has ended."""
+def endpoint(base_url: str, *flags: str, open_files: int = 0, **environment: str) -> Iterator[Endpoint]:
+    """An endpoint that is ready, begun with a limit of `open_files`; it is killed at the end, unless it has ended."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("CYBERUN_", "OTEL_"))}
     with tempfile.TemporaryDirectory() as folder:
         log_file = Path(folder) / "log"
         with log_file.open("wb") as log:
+            limited = ["sh", "-c", f'ulimit -Sn {open_files}; exec "$0" "$@"'] if open_files else []
             process = subprocess.Popen(
-                [COMMAND, "http", "--port", "0", "--base-url", base_url, *flags], stderr=log, env=kept | environment
+                [*limited, COMMAND, "http", "--port", "0", "--base-url", base_url, *flags],
+                stderr=log,
+                env=kept | environment,
             )
         try:
             url = _wait_for_url(process, log_file)

@@ -16,14 +16,15 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot 
 async def test_waits_that_begin_at_once_all_end_and_other_calls_are_answered_meanwhile(
     cyberun: PatientPlatform, era: str, workers: str
 ) -> None:
-    begun = [f"slow.{era}-{workers}-{number}" for number in range(190)]
+    """A hundred of them, where the limit of open files is 128 and nobody has thought of raising it."""
+    begun = [f"slow.{era}-{workers}-{number}" for number in range(100)]
     ended: list[str] = []
 
     async def wait(task_id: str) -> None:
         result = await call(client, era, "stream_task_events", {"task_id": task_id}, progressToken="t")
         ended.append(result["structuredContent"]["task_status"])
 
-    with endpoint(cyberun.base_url, "--workers", workers, "--log-level", "warning") as ours:
+    with endpoint(cyberun.base_url, "--workers", workers, "--log-level", "warning", open_files=128) as ours:
         async with ours.client() as client, anyio.create_task_group() as tasks:
             for task_id in begun:
                 tasks.start_soon(wait, task_id)
