@@ -101,7 +101,7 @@ class Application:
     def _at_its_paths(self, app: ASGIApp) -> ASGIApp:
         asked = operations(self.metrics, self.drain, self._upstream.reachable)
         app = Paths(app, PATH, asked)
-        if self.endpoint.trusted_proxy:
+        if self.endpoint.trusted_proxy:  # without one, nothing behind here reads what proxies forward
             app = TrustedProxies(app, self.endpoint.trusted_proxy)
         return RequestId(app)
 

@@ -57,7 +57,7 @@ def caller_of(call: JSONRPCRequest, request: Request) -> Connection:
 
     No argument of our tools is to be repeated in a header (`x-mcp-header`), so none is compared.
     """
-    version = protocol_version(request.headers)
+    version = _version(request.headers)
     if version in HANDSHAKE_PROTOCOL_VERSIONS:
         return Connection.from_envelope(version, None, None)
     if name := find_duplicated_routing_header(request.headers.items()):
@@ -70,12 +70,12 @@ def caller_of(call: JSONRPCRequest, request: Request) -> Connection:
 
 def check_served(headers: Mapping[str, str]) -> None:
     """Raise MCPError where a notification is of a protocol version nobody serves."""
-    version = protocol_version(headers)
+    version = _version(headers)
     unserved = None if version in HANDSHAKE_PROTOCOL_VERSIONS else unsupported_protocol_version_rejection(version)
     if unserved is not None:
         raise MCPError(unserved.code, unserved.message, unserved.data)
 
 
-def protocol_version(headers: Mapping[str, str]) -> str:
+def _version(headers: Mapping[str, str]) -> str:
     """The version a request names; clients of 2025-03-26 name none."""
     return headers.get(MCP_PROTOCOL_VERSION_HEADER, DEFAULT_NEGOTIATED_VERSION)
