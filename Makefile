@@ -1,5 +1,5 @@
 # Everything a developer does, on nothing but Python ≥ 3.11 with pip. On Windows, see the README for the same in plain pip.
-# Only relative paths, so that a folder with a blank in its name is no trouble.
+# Paths are relative, so a folder with a space in its name works.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -7,7 +7,10 @@ CONSTRAINTS ?= constraints/pinned.txt
 TESTS ?=
 IN := $(VENV)/bin/python
 
-.PHONY: demo test lint bench snapshot snapshots docs configs dist conformance test-clients pin clean
+.PHONY: help demo test lint bench snapshot snapshots docs configs dist conformance test-clients pin clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\)[a-z -]*:.*## /\1\t/p' Makefile | expand -t 16
 
 demo: $(VENV)/.demo ## Walk through all fifteen tools on the embedded platform
 	$(IN) -m cyberun_mcp demo

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,15 @@ REQUIREMENTS = [
 ]
 
 
-def test_the_package_and_the_project_are_of_one_version() -> None:
-    assert PROJECT["version"] == __version__
+def test_the_project_takes_its_version_from_the_package() -> None:
+    assert "version" not in PROJECT
+    assert version("cyberun-mcp") == __version__
+
+
+@pytest.mark.parametrize("name", ["compose.yaml", "kubernetes/deployment.yaml"])
+def test_a_deploy_file_names_the_image_of_this_version(name: str) -> None:
+    text = (ROOT / "configs" / name).read_text(encoding="utf-8")
+    assert re.findall(r"image: cyberun-mcp:([\w.]+)", text) == [__version__]
 
 
 @pytest.mark.parametrize("requirement", REQUIREMENTS)
