@@ -52,11 +52,11 @@ pin: $(VENV)/.dev ## Renew constraints/pinned.txt from the newest versions allow
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist .clients cyberun-output
 
-$(VENV)/.demo: $(VENV)/.created pyproject.toml $(wildcard $(CONSTRAINTS))
+$(VENV)/.demo: $(VENV)/.created pyproject.toml cyberun_mcp/__init__.py $(wildcard $(CONSTRAINTS))
 	$(IN) -m pip install -q -c $(CONSTRAINTS) -e '.[emulator]'
 	touch $@
 
-$(VENV)/.dev: $(VENV)/.created pyproject.toml $(wildcard $(CONSTRAINTS))
+$(VENV)/.dev: $(VENV)/.created pyproject.toml cyberun_mcp/__init__.py $(wildcard $(CONSTRAINTS))
 	$(IN) -m pip install -q -c $(CONSTRAINTS) -e '.[dev]'
 	touch $@ $(VENV)/.demo
 
