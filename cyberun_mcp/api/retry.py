@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
-PASSING_STATUSES = frozenset({429, 500, 502, 503, 504})
+PASSING_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 FIRST_WAIT = 0.25  # seconds; doubled each time, so that four attempts fit into two seconds of trouble
 LONGEST_TROUBLE = 15.0  # seconds until a platform in trouble is given up on, unless it named the time to come back
 LONGEST_WAIT = 8.0  # seconds between two attempts, unless the platform asks for more
