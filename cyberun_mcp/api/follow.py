@@ -84,12 +84,16 @@ class Follower:
                 await self._ask(self._client.until(deadline + LAST_LOOK))
             await self._confirm()
         if self.state.task_status is None:
-            raise self._refusals.believed or self._nothing_learned()
+            nothing_heard = Unreachable("nothing was heard of the task in the time allowed", sent=True)
+            raise self._final(self._trouble or nothing_heard)
         return self.state.terminal
 
-    def _nothing_learned(self) -> CyberunError:
-        error = self._trouble or Unreachable("nothing was heard of the task in the time allowed", sent=True)
-        error.details = f"Task {self.state.task_id} is untouched by this and may well be running: wait for it again."
+    def _final(self, error: CyberunError) -> CyberunError:
+        """The error of a wait that gives up; it names the task, unless there is none for this caller."""
+        if error is not self._refusals.settled:
+            error.details = (
+                f"Task {self.state.task_id} is untouched by this and may well be running: wait for it again."
+            )
         return error
 
     async def _follow(self) -> None:
@@ -102,7 +106,7 @@ class Follower:
             if not self.state.terminal and not self._asked_meanwhile:
                 await self._ask(self._client)
             if self._refusals.believed is not None:
-                raise self._refusals.believed
+                raise self._final(self._refusals.believed)
             if self.state.terminal:
                 return
             rounds_without_news = 0 if self.state != before else rounds_without_news + 1
@@ -141,14 +145,17 @@ class Follower:
     async def _read(self, response: "httpx2.Response", events: AsyncGenerator[tuple[str, JsonObject], None]) -> None:
         read_on = anyio.current_time()
         async for name, data in events:
+            if self.state.terminal:
+                return  # the task was asked for meanwhile
             if not self.state.is_of(data):
                 logger.debug("task %s: passed over an event of another task", self.state.task_id)
                 continue
             self.source.events += 1
+            state = self.state.after(name, data)
             if name in TELLING:
                 self._hear(response)
-            self._learn(self.state.after(name, data), via="events")
-            if self.state.terminal:
+                self._learn(state, via="events")
+            if state.terminal:
                 return
             # What had piled up is heard first. Events that came with this one wait for one rest, not one each.
             rest = self._client.pace.rest
@@ -166,9 +173,8 @@ class Follower:
                 continue  # an event may have come meanwhile
             if response.num_bytes_downloaded == self._heard_bytes:
                 return listening.cancel()  # not even a heartbeat: the connection may be dead
-            before = self.state
-            await self._ask(self._client)
-            if self.state != before or self._refusals.believed is not None:
+            news = await self._ask(self._client)
+            if news or self._refusals.believed is not None:
                 self._asked_meanwhile = True
                 return listening.cancel()  # the task is over, or has moved on and the stream has missed it
             self._hear(response)
@@ -188,23 +194,27 @@ class Follower:
         elif asked := getattr(failure, "retry_after", None):
             self._listen_again_at = self._after(asked)
 
-    async def _ask(self, client: "CyberunClient") -> None:
-        """Ask for the task once. A refusal that ends the wait is left in `_refusals`."""
+    async def _ask(self, client: "CyberunClient") -> bool:
+        """Ask for the task once; tells whether that brought news. A refusal that ends the wait is in `_refusals`."""
         self.source.polls += 1
         asked_at = anyio.current_time()
         try:
-            task = await client.ask_once_for_task(self.state.task_id)
-            if not self.state.is_of(task):
-                raise UnexpectedAnswer(200, f"asked for task {self.state.task_id}, got another one")
+            task = self._ours(await client.ask_once_for_task(self.state.task_id))
         except CyberunError as error:
             self._note("asking for its state failed", error)
             self._ask_again_at = self._after(getattr(error, "retry_after", None) or 0.0)
             self._refusals.weigh(error, seen=self.state.task_status is not None)
-            return
+            return False
         self._refusals.none()
         told = self.state.as_told_by(task)
-        if told.terminal or self._heard_at <= asked_at:  # else an event has overtaken this answer
-            self._learn(told, via="polling")
+        if self._heard_at > asked_at and not told.terminal:
+            return False  # an event has overtaken this answer
+        return self._learn(told, via="polling")
+
+    def _ours(self, answer: JsonObject) -> JsonObject:
+        if not self.state.is_of(answer):
+            raise UnexpectedAnswer(200, "the answer is about another task")
+        return answer
 
     def _note(self, what: str, trouble: CyberunError) -> None:
         logger.warning("task %s: %s: %s", self.state.task_id, what, trouble)
@@ -219,16 +229,19 @@ class Follower:
         client = self._client.until(min(self._client.deadline + LAST_LOOK, anyio.current_time() + CONFIRMATION))
         try:
             if self.state.task_status == "failed" and self.state.error is None and self.source.via == "events":
-                self.state = self.state.as_told_by(await client.get_task(self.state.task_id))
+                self.state = self.state.as_told_by(self._ours(await client.get_task(self.state.task_id)))
             if self.state.task_status == "completed" and self.state.output is None:
-                output = (await client.get_task_result(self.state.task_id)).get("task_output")
+                output = self._ours(await client.get_task_result(self.state.task_id)).get("task_output")
                 self.state = replace(self.state, output=output if isinstance(output, dict) else None)
         except CyberunError as error:
             # The task did end, and that is worth more than the rest: get_task_result can still fetch it.
             logger.warning("task %s ended, but its outcome could not be read: %s", self.state.task_id, error)
 
-    def _learn(self, state: TaskState, via: str) -> None:
+    def _learn(self, state: TaskState, via: str) -> bool:
+        """Take over what is known now; tells whether it is new."""
         self.source.via = via
-        if state != self.state:
-            self.state = state
-            self._on_change(state)
+        if state == self.state:
+            return False
+        self.state = state
+        self._on_change(state)
+        return True

@@ -20,13 +20,14 @@ def may_pass(failure: CyberunError) -> bool:
 
 
 class Refusals:
-    """What one wait was refused. `believed` is the refusal that ends it.
+    """What one wait was refused. `believed` is the refusal that ends it; `settled` is that, where it needed no proof.
 
     `submitted_ago` tells how many seconds ago the task was submitted, where that is known.
     """
 
     def __init__(self, submitted_ago: Callable[[], float | None]) -> None:
         self.believed: ApiError | None = None
+        self.settled: ApiError | None = None
         self._submitted_ago = submitted_ago
         self._since: float | None = None
 
@@ -47,5 +48,7 @@ class Refusals:
         now = anyio.current_time()
         self._since = now if self._since is None else self._since
         not_there = failure.status == 404 and not seen and not self.newborn()
-        if failure.status in _NOT_FOR_THIS_CALLER or not_there or now - self._since >= STANDS:
+        if failure.status in _NOT_FOR_THIS_CALLER or not_there:
+            self.settled = self.believed = failure
+        elif now - self._since >= STANDS:
             self.believed = failure

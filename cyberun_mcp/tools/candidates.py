@@ -13,8 +13,8 @@ from cyberun_mcp.api.clock import Moment
 if TYPE_CHECKING:
     from cyberun_mcp.api.client import CyberunClient
 
-# How far a task's `created_at` may lie before the moment its run was sent. By the platform's `Date`, because both are cut
-# to seconds and its machines differ a little. By this machine's clock only where the platform does not tell the time.
+# How far a task's `created_at` may lie before the moment its run was sent. By the platform's `Date`: both are cut to
+# seconds, and its machines differ a little. By this machine's clock, only where the platform does not tell the time.
 PRECISION = timedelta(seconds=5)
 USUAL_SKEW = timedelta(seconds=30)
 LARGEST_SKEW = timedelta(minutes=15)  # a machine that is further off cannot use presigned URLs either
