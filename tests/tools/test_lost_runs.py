@@ -59,7 +59,7 @@ class SkewedPlatform(FakePlatform):
         return response
 
 
-@pytest.fixture(params=[(skew, True) for skew in SKEWS], ids=str)
+@pytest.fixture(params=[(skew, True) for skew in SKEWS], ids=lambda param: f"{param[0].total_seconds():+.0f} s")
 def platform(request: pytest.FixtureRequest) -> SkewedPlatform:
     skew, tells_time = request.param
     return SkewedPlatform(skew, tells_time)
