@@ -98,6 +98,8 @@ class Remedy:
 
 _DOUBT = "It was sent and may have been carried out: repeat it only if doing it twice does no harm."
 
+# The same request may succeed in a while.
+PASSING_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 # A gateway that lost patience answers with one of these, and may have passed the request on before.
 _TIMED_OUT = frozenset({408, 499})
 

@@ -4,8 +4,7 @@ from collections.abc import Callable
 
 import anyio
 
-from cyberun_mcp.api.retry import PASSING_STATUSES
-from cyberun_mcp.errors import ApiError, CyberunError, UnexpectedAnswer
+from cyberun_mcp.errors import PASSING_STATUSES, ApiError, CyberunError, UnexpectedAnswer
 
 NEWBORN = 60.0  # seconds after its run in which not every server of the platform may have heard of a task
 STANDS = 15.0  # seconds a refusal that may be taken back must stand before it is believed
