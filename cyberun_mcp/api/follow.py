@@ -205,7 +205,7 @@ class Follower:
             self._ask_again_at = self._after(getattr(error, "retry_after", None) or 0.0)
             self._refusals.weigh(error, seen=self.state.task_status is not None)
             return False
-        self._refusals.none()
+        self._refusals.found()
         told = self.state.as_told_by(task)
         if self._heard_at > asked_at and not told.terminal:
             return False  # an event has overtaken this answer

@@ -35,7 +35,7 @@ class Refusals:
         age = self._submitted_ago()
         return age is not None and age < NEWBORN
 
-    def none(self) -> None:
+    def found(self) -> None:
         """The task was found."""
         self._since = None
 
