@@ -38,7 +38,7 @@ class InvalidArguments(CyberunError):
 
 
 class ApiError(CyberunError):
-    """The platform answered with an error status and its documented body.
+    """The platform answered with its documented error body, as a rule under an error status.
 
     `message` is the platform's `error_message`, verbatim. `retry_after` is in seconds, when the platform named it.
     """
@@ -98,6 +98,16 @@ class Remedy:
 
 _DOUBT = "It was sent and may have been carried out: repeat it only if doing it twice does no harm."
 
+# The same request may succeed in a while.
+PASSING_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
+# A gateway that lost patience answers with one of these, and may have passed the request on before.
+_TIMED_OUT = frozenset({408, 499})
+
+
+def leaves_doubt(status: int) -> bool:
+    """Whether a request that was answered with this status may have been carried out all the same."""
+    return status >= 500 or status in _TIMED_OUT
+
 
 def explain(error: CyberunError, remedy: Remedy) -> str:
     """The text of a failed tool call: what happened, verbatim and redacted, then what to do next."""
@@ -127,10 +137,10 @@ def _next_step(error: CyberunError, remedy: Remedy) -> str:
         case 429:
             seconds = "a minute" if error.retry_after is None else f"{error.retry_after:.0f} seconds"
             return f"Too many requests: wait {seconds}, then call again."
-        case status if status >= 500 and remedy.repeatable:
-            return "The platform is in trouble; calling again is safe."
-        case status if status >= 500:
-            return _DOUBT
+        case status if leaves_doubt(status):
+            return "The platform is in trouble; calling again is safe." if remedy.repeatable else _DOUBT
+        case status if status < 400 and isinstance(error, ApiError):
+            return "The platform refused this, whatever its status says. Resolve what it names before calling again."
         case status if status < 400:
             return "This is not the Cyberun API: check CYBERUN_BASE_URL and any proxy in between."
     return "The same call would fail the same way."

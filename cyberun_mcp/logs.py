@@ -7,11 +7,12 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
-from cyberun_mcp.redaction import RedactingFormatter, redact
+from cyberun_mcp.redaction import ESCAPES, RedactingFormatter, redact
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")  # of the HTTP request in hand; "" on stdio
 
 _TEXT = "%(asctime)s %(levelname)s %(name)s %(message)s"
+_ESCAPES_IN_JSON = {code: f"\\u{code:04x}" for code in ESCAPES}
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
 
 
@@ -40,4 +41,5 @@ class JsonFormatter(logging.Formatter):
             entry["exception"] = self.formatException(record.exc_info)
         # Each text by itself: in the finished line a quote that ends a credential is escaped, and would go with it.
         clean = {name: redact(value) if isinstance(value, str) else value for name, value in entry.items()}
-        return json.dumps(clean, ensure_ascii=False, default=lambda value: redact(str(value)))
+        line = json.dumps(clean, ensure_ascii=False, default=lambda value: redact(str(value)))
+        return line.translate(_ESCAPES_IN_JSON)

@@ -39,17 +39,32 @@ def hide_env_values(service: dict[str, Any]) -> dict[str, Any]:
     return {**service, "env_config": [{"env_name": name} for name in names]}
 
 
-_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), 127)}
+# What could begin a line, move the cursor of a terminal or turn a text around: control characters (C0 and C1), line and
+# paragraph separators, and marks of writing direction.
+_UNSAFE = (
+    *range(0x20),
+    *range(0x7F, 0xA0),
+    *(0x61C, 0x200E, 0x200F),
+    *range(0x2028, 0x202F),
+    *range(0x2066, 0x206A),
+)
+ESCAPES = {code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" for code in _UNSAFE}
+_ESCAPES_IN_TRACEBACK = {code: escape for code, escape in ESCAPES.items() if chr(code) not in "\t\n"}
 
 
 class RedactingFormatter(logging.Formatter):
     """Formats a record as usual, traceback included, and redacts the finished text.
 
     A message stays on its line, whatever is in it: an id with a line break must not be able to write a line of its own.
+    A traceback has lines, which quote such texts too, so they are indented.
     """
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        return super().formatMessage(record).translate(_CONTROLS)
+        return super().formatMessage(record).translate(ESCAPES)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
+        lines = super().formatException(ei).translate(_ESCAPES_IN_TRACEBACK).split("\n")
+        return "\n".join(f"  {line}" for line in lines)
 
     def format(self, record: logging.LogRecord) -> str:
         return redact(super().format(record))

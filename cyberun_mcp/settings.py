@@ -69,7 +69,7 @@ class Settings:
     )
     events_idle: float = setting(
         15.0,
-        "Seconds without a byte of events after which the task is asked for its state.",
+        "Seconds without an event after which the task is asked for its state.",
         click.FloatRange(0.1, 600),
     )
     poll_interval: float = setting(

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from benchmarks.stdio.client import ALONE, CROWD, Calls, Start, measure_calls, measure_events, measure_start
-from benchmarks.stdio.servers import BARE, Server, environment, servers
+from benchmarks.stdio.servers import ANSWER_FILE, BARE, Server, environment, servers
 
 WARM_UPS = 1  # rounds that fill the disk cache and write the bytecode
 GOALS = {"tools/list answered": 0.10, "first tools/call done": 1.05, "one call": 0.60, "one progress event": 1.00}
@@ -69,9 +69,12 @@ def _rounds(
     starts: list[list[Start]] = [[] for _ in compared]
     calls: list[list[Calls]] = [[] for _ in compared]
     events: list[tuple[float, float]] = []
+    local = environment(**access, BENCHMARK_ANSWER=str(ANSWER_FILE))
     for number in range(-WARM_UPS, rounds):
         started = [measure_start(each.command, environment(**access), each.first_call) for each in compared]
-        called = [measure_calls(each.command, _without(each, access), each.local_call) for each in compared]
+        called = [
+            measure_calls(each.canned or each.command, local, each.local_call, each.succeeds) for each in compared
+        ]
         told = [measure_events([sys.executable, BARE, *option], environment()) for option in ([], ["--our-transport"])]
         if number >= 0:
             for measured, each in zip(starts, started, strict=True):
@@ -87,10 +90,6 @@ def _rounds(
     )
 
 
-def _without(server: Server, access: dict[str, str]) -> dict[str, str]:
-    return environment(**{name: value for name, value in access.items() if name not in server.without})
-
-
 def _print_starts(compared: Sequence[Server], starts: Sequence[Start]) -> None:
     print("| Spawn → … | `initialize` | `tools/list` | first `tools/call` | RSS |\n|---|---:|---:|---:|---:|")
     for server, each in zip(compared, starts, strict=True):
@@ -104,7 +103,7 @@ def _print_calls(compared: Sequence[Server], calls: Sequence[Calls]) -> None:
     )
     print("|---|---:|---:|---:|---:|")
     for server, each in zip(compared, calls, strict=True):
-        tool = f"`{server.local_call[0]}`"
+        tool = f"`{server.local_call[0]}`" + ("" if server.succeeds else ", refused")
         print(
             f"| {server.name}: {tool} | {each.median * 1000:.2f} ms | {each.p99 * 1000:.2f} ms "
             f"| {each.alone:,.0f} | {each.crowded:,.0f} |"

@@ -118,13 +118,17 @@ def measure_start(command: Sequence[str], environment: Mapping[str, str], call: 
         return Start(initialized, listed, time.perf_counter() - began, client.memory)
 
 
-def measure_calls(command: Sequence[str], environment: Mapping[str, str], call: tuple[str, Mapping[str, Any]]) -> Calls:
-    """Calls of a tool that needs no network."""
+def measure_calls(
+    command: Sequence[str], environment: Mapping[str, str], call: tuple[str, Mapping[str, Any]], succeeds: bool
+) -> Calls:
+    """Calls of a tool that needs no network. Ends the benchmark unless they succeed, or fail, as they should."""
     params = {"name": call[0], "arguments": call[1]}
     with started(command, environment) as client:
         client.initialize()
         for _ in range(WARM_UP):
-            client.ask("tools/call", params)
+            answer = client.ask("tools/call", params)
+            if ("result" in answer and not answer["result"].get("isError")) != succeeds:
+                raise SystemExit(f"{command} did not answer {call[0]} as it should: {answer}")
         taken = []
         for _ in range(ALONE):
             began = time.perf_counter()

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import venv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,26 @@ from benchmarks.stdio.openapi import document
 
 FOLDER = Path(__file__).with_name(".venv-peers")  # `.venv*/` is in .gitignore
 BARE = str(Path(__file__).parents[1] / "bare_server.py")
+CANNED = str(Path(__file__).with_name("canned_server.py"))
+ANSWER_FILE = FOLDER / "answer.json"
+# What the platform answers, and so what three of the servers pass on.
+ANSWER = {
+    "workflow_list": [
+        {
+            "id": f"3b1f6c0e-0000-4000-8000-00000000000{number}",
+            "workflow_slug": "text-to-image",
+            "display_name": "Text to image",
+            "version": 1,
+            "workflow_status": "active",
+            "tool_type": "comfyui",
+            "description": "Draws what a prompt says.",
+            "created_at": "2026-01-01T00:00:00Z",
+            "updated_at": "2026-01-01T00:00:00Z",
+        }
+        for number in range(3)
+    ],
+    "page_meta": {"current_page": 1, "per_page": 20, "total_count": 3},
+}
 FASTMCP = "4.1.2"
 NODE_PACKAGES = {
     "@modelcontextprotocol/server-everything": "2026.8.31",
@@ -27,13 +47,18 @@ Call = tuple[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Server:
-    """One server: how it starts, the call its first answer is timed with, and one that never leaves the process."""
+    """One server: how it starts, the call its first answer is timed with, and one that never leaves the process.
+
+    `succeeds` says whether that last call is carried out, so that only like is compared with like. `canned` starts the
+    server with the answer to it in memory.
+    """
 
     name: str
     command: Sequence[str]
     first_call: Call
     local_call: Call
-    without: frozenset[str] = field(default=frozenset())  # environment variables it is measured without, call by call
+    succeeds: bool = True
+    canned: Sequence[str] = ()
 
 
 def servers() -> list[Server]:
@@ -45,16 +70,20 @@ def servers() -> list[Server]:
     specification = FOLDER / "openapi.json"
     specification.write_text(json.dumps(document()), encoding="utf-8")
     generated = [python, str(Path(__file__).with_name("generated_server.py")), str(specification)]
+    ANSWER_FILE.write_text(json.dumps(ANSWER), encoding="utf-8")
     nothing: Call = ("nothing", {})
+    workflows: Call = ("list_workflows", {})
     everything, replicate, runpod = _install_node_packages()
     return [
-        Server("bare SDK server", [sys.executable, BARE], nothing, nothing),
-        # Without a key a call goes all its way through us, up to where it would leave.
-        Server("cyberun-mcp", [ours], ("list_workflows", {}), ("list_workflows", {}), frozenset({"CYBERUN_API_KEY"})),
-        Server(f"FastMCP.from_openapi {FASTMCP}", generated, ("list_workflows", {}), ("get_task", {})),
+        Server("bare SDK server", [sys.executable, BARE], nothing, workflows),
+        Server("cyberun-mcp", [ours], workflows, workflows, canned=[sys.executable, CANNED]),
+        Server(
+            f"FastMCP.from_openapi {FASTMCP}", generated, workflows, workflows, canned=[*generated, str(ANSWER_FILE)]
+        ),
         Server("server-everything (npm)", everything, ("echo", {"message": "x"}), ("echo", {"message": "x"})),
-        Server("replicate-mcp (npm)", replicate, ("unknown", {}), ("unknown", {})),
-        Server("@runpod/mcp-server (npm)", runpod, ("get-pod", {}), ("get-pod", {})),
+        # These two have no call that they carry out without their platform.
+        Server("replicate-mcp (npm)", replicate, ("unknown", {}), ("unknown", {}), succeeds=False),
+        Server("@runpod/mcp-server (npm)", runpod, ("get-pod", {}), ("get-pod", {}), succeeds=False),
     ]
 
 

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from collections.abc import Collection
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -48,11 +49,17 @@ def _announced_size(response: httpx2.Response) -> int | None:
     return int(announced) if announced.isascii() and announced.isdigit() else None
 
 
-def parse_object(status: int, content_type: str, body: bytes) -> JsonObject:
-    """The JSON object of a successful answer. Raises UnexpectedAnswer naming what came instead."""
+def parse_object(status: int, content_type: str, body: bytes, carries: Collection[str] = ()) -> JsonObject:
+    """The JSON object of a successful answer. Raises UnexpectedAnswer naming what came instead.
+
+    Raises ApiError where the object is an error after all: it has an `error_message`, and nothing in any of the fields
+    that a success `carries`. A task that exists is more than a message that came along with it.
+    """
     value = parse_json(body)
     if not isinstance(value, dict):
         raise UnexpectedAnswer(status, f"not a JSON object but {_describe(content_type, body)}")
+    if _has_error_message(value) and not any(value.get(name) for name in carries):
+        raise ApiError(status, _error_words(value))
     return value
 
 
@@ -62,11 +69,9 @@ def error_from(response: httpx2.Response, body: bytes) -> CyberunError:
     if response.is_redirect:
         return UnexpectedAnswer(status, "a redirect, not followed because it would carry your key elsewhere")
     value = parse_json(body)
-    retry_after = parse_retry_after(response.headers.get("retry-after"))
+    retry_after = parse_retry_after(response.headers.get("retry-after"), response.headers.get("date"))
     if isinstance(value, dict):
-        message = value.get("error_message")
-        words = _cut(message, LONGEST_MESSAGE) if isinstance(message, str) else _cut(json.dumps(value), LONGEST_QUOTE)
-        return ApiError(status, words, retry_after)
+        return ApiError(status, _error_words(value), retry_after)
     error = UnexpectedAnswer(
         status, f"not the platform but {_describe(response.headers.get('content-type', ''), body)}"
     )
@@ -74,18 +79,41 @@ def error_from(response: httpx2.Response, body: bytes) -> CyberunError:
     return error
 
 
-def parse_retry_after(value: str | None) -> float | None:
-    """Seconds a `Retry-After` header asks for, given as a number or as an HTTP date (RFC 9110 §10.2.3)."""
+def _has_error_message(value: JsonObject) -> bool:
+    message = value.get("error_message")
+    return bool(message.strip() if isinstance(message, str) else message)
+
+
+def _error_words(value: JsonObject) -> str:
+    """The message of an error body, or the body itself where it has none."""
+    message = value.get("error_message")
+    return _cut(message, LONGEST_MESSAGE) if isinstance(message, str) else _cut(json.dumps(value), LONGEST_QUOTE)
+
+
+def parse_retry_after(value: str | None, date: str | None = None) -> float | None:
+    """Seconds a `Retry-After` header asks for, given as a number or as an HTTP date (RFC 9110 §10.2.3).
+
+    `date` is the answer's own `Date`. An HTTP date is measured against it, because this machine's clock may be wrong.
+    """
     if not value:
         return None
     try:
         seconds = float(value)
     except ValueError:
-        try:
-            seconds = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
-        except (ValueError, TypeError):
+        until = parse_http_date(value)
+        if until is None:
             return None
+        seconds = (until - (parse_http_date(date) or datetime.now(UTC))).total_seconds()
     return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def parse_http_date(value: str | None) -> datetime | None:
+    """The moment that a header such as `Date` names, or None where it names none."""
+    try:
+        moment = parsedate_to_datetime(value or "")
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def parse_json(body: bytes | str) -> Any:

@@ -1,7 +1,7 @@
 """The Cyberun runtime REST API: one method per endpoint, one set of connections per process."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import lru_cache
@@ -14,11 +14,19 @@ import httpx2
 from cyberun_mcp.api.answers import JsonObject, error_from, parse_object, read_bounded
 from cyberun_mcp.api.connections import ALWAYS_SENT, Journey, Pools, pools, timeouts, transport_errors
 from cyberun_mcp.api.credentials import Credential
+from cyberun_mcp.api.models import SERVICE_LIST_KEYS
 from cyberun_mcp.api.pace import Pace
 from cyberun_mcp.api.retry import with_retries
 from cyberun_mcp.errors import InvalidArguments, UnexpectedAnswer
 from cyberun_mcp.settings import Settings
 from cyberun_mcp.telemetry import SILENT, Telemetry
+
+# What a success carries, whatever else; an answer with an `error_message` and none of it is an error.
+_WORKFLOW = ("workflow_slug", "parameters")
+_TASK = ("task_status",)
+_RESULT = ("task_status", "task_output", "download_url", "download_urls")
+_SERVICE = ("service_slug", "service_status")
+_CONTAINER_ANSWER = ("headers", "body_base64")
 
 
 class Platform:
@@ -53,6 +61,7 @@ class CyberunClient:
         self.settings = settings
         self.deadline = deadline
         self.pace = pools.pace
+        self.clock = pools.clock
         self._pools = pools
         self._credential = credential
 
@@ -64,14 +73,18 @@ class CyberunClient:
         """The view of a wait: another deadline, and connections that ordinary calls do not need."""
         return CyberunClient(self.settings, replace(self._pools, calls=self._pools.waits), self._credential, deadline)
 
+    def submitted_seconds_ago(self, task_id: str) -> float | None:
+        """How long ago this caller submitted a task through this process; None when it did not, or too long ago."""
+        return self._pools.submissions.seconds_ago(self._credential, task_id)
+
     async def list_workflows(self, page: Mapping[str, Any]) -> JsonObject:
-        return await self._request("GET", "/r/workflows", query=page)
+        return await self._request("GET", "/r/workflows", carries=["workflow_list"], query=page)
 
     async def get_workflow(self, workflow_id: str) -> JsonObject:
-        return await self._request("GET", f"/r/workflows/{_segment(workflow_id)}")
+        return await self._request("GET", f"/r/workflows/{_segment(workflow_id)}", carries=_WORKFLOW)
 
     async def get_workflow_by_slug(self, workflow_slug: str) -> JsonObject:
-        return await self._request("GET", f"/r/workflows/slug/{_segment(workflow_slug)}")
+        return await self._request("GET", f"/r/workflows/slug/{_segment(workflow_slug)}", carries=_WORKFLOW)
 
     async def run_workflow(self, workflow_id: str, run: Mapping[str, Any]) -> JsonObject:
         return await self._run(f"/r/workflows/{_segment(workflow_id)}/run", run)
@@ -80,41 +93,42 @@ class CyberunClient:
         return await self._run(f"/r/workflows/slug/{_segment(workflow_slug)}/run", run)
 
     async def list_tasks(self, page: Mapping[str, Any]) -> JsonObject:
-        return await self._request("GET", "/r/tasks", query=page)
+        return await self._request("GET", "/r/tasks", carries=["task_list"], query=page)
 
     async def get_task(self, task_id: str) -> JsonObject:
-        return await self._request("GET", f"/r/tasks/{_segment(task_id)}")
+        return await self._request("GET", f"/r/tasks/{_segment(task_id)}", carries=_TASK)
 
     async def ask_once_for_task(self, task_id: str) -> JsonObject:
         """`get_task` in a single attempt, for a caller that has its own idea of what to do next."""
-        return await self._send("GET", f"/r/tasks/{_segment(task_id)}")
+        return await self._send("GET", f"/r/tasks/{_segment(task_id)}", carries=_TASK)
 
     async def get_task_result(self, task_id: str) -> JsonObject:
-        return await self._request("GET", f"/r/tasks/{_segment(task_id)}/result")
+        return await self._request("GET", f"/r/tasks/{_segment(task_id)}/result", carries=_RESULT)
 
     async def cancel_task(self, task_id: str) -> JsonObject:
         """Documented as idempotent, so it is repeated like a read; its answer only as "always true"."""
         try:
-            return await self._request("POST", f"/r/tasks/{_segment(task_id)}/cancel")
+            return await self._request("POST", f"/r/tasks/{_segment(task_id)}/cancel", carries=["is_success"])
         except UnexpectedAnswer as error:
             if error.status >= 300:
                 raise
             return {"is_success": True}
 
     async def list_agents(self, page: Mapping[str, Any]) -> JsonObject:
-        return await self._request("GET", "/r/agents", query=page)
+        return await self._request("GET", "/r/agents", carries=["agent_list"], query=page)
 
     async def list_container_services(self, page: Mapping[str, Any]) -> JsonObject:
-        return await self._request("GET", "/r/containers", query=page)
+        return await self._request("GET", "/r/containers", carries=SERVICE_LIST_KEYS, query=page)
 
     async def get_container_service(self, service_slug: str) -> JsonObject:
-        return await self._request("GET", f"/r/containers/{_segment(service_slug)}")
+        return await self._request("GET", f"/r/containers/{_segment(service_slug)}", carries=_SERVICE)
 
     async def call_container_service(self, service_slug: str, request: Mapping[str, Any]) -> JsonObject:
-        return await self._request("POST", f"/r/invoke/{_segment(service_slug)}", request, repeatable=False)
+        path = f"/r/invoke/{_segment(service_slug)}"
+        return await self._request("POST", path, request, carries=_CONTAINER_ANSWER, repeatable=False)
 
     async def presign_file_upload(self, file: Mapping[str, Any]) -> JsonObject:
-        return await self._request("POST", "/r/files/presign", file, repeatable=False)
+        return await self._request("POST", "/r/files/presign", file, carries=["upload_url"], repeatable=False)
 
     @asynccontextmanager
     async def task_events(self, task_id: str) -> AsyncIterator[httpx2.Response]:
@@ -130,7 +144,7 @@ class CyberunClient:
         request = httpx2.Request("GET", url, headers=headers, extensions={"timeout": idle})
         with transport_errors():
             async with self._pools.waits.sent(request) as response:
-                if response.status_code != httpx2.codes.OK:
+                if response.status_code != httpx2.codes.OK or _is_json(response):
                     raise error_from(response, await read_bounded(response))
                 yield response
 
@@ -138,7 +152,10 @@ class CyberunClient:
         fresh = CyberunClient(
             self.settings, replace(self._pools, calls=self._pools.runs), self._credential, self.deadline
         )
-        return await fresh._request("POST", path, run, repeatable=False)
+        answer = await fresh._request("POST", path, run, carries=["task_id"], repeatable=False)
+        if isinstance(task_id := answer.get("task_id"), str):
+            self._pools.submissions.remember(self._credential, task_id)
+        return answer
 
     async def _request(
         self,
@@ -146,11 +163,12 @@ class CyberunClient:
         path: str,
         body: Mapping[str, Any] | None = None,
         *,
+        carries: Collection[str],
         query: Mapping[str, Any] | None = None,
         repeatable: bool = True,
     ) -> JsonObject:
         return await with_retries(
-            lambda: self._send(method, path, body, query),
+            lambda: self._send(method, path, body, carries=carries, query=query),
             what=f"{method} {path}",
             repeatable=repeatable,
             deadline=self.deadline,
@@ -162,9 +180,14 @@ class CyberunClient:
         method: str,
         path: str,
         body: Mapping[str, Any] | None = None,
+        *,
+        carries: Collection[str],
         query: Mapping[str, Any] | None = None,
     ) -> JsonObject:
-        """One attempt. The deadline ends it wherever it stands, be it in the queue for a connection."""
+        """One attempt. The deadline ends it wherever it stands, be it in the queue for a connection.
+
+        `carries` names the fields of a success that no error body has.
+        """
         url = _url(self.settings.base_url + path, tuple((query or {}).items()))
         content = None if body is None else _encode(body)
         headers = {**ALWAYS_SENT, **self._credential.headers, "Accept": "application/json"}
@@ -178,7 +201,13 @@ class CyberunClient:
                 answer = await read_bounded(response)
         if not response.is_success:
             raise error_from(response, answer)
-        return parse_object(response.status_code, response.headers.get("content-type", ""), answer)
+        parsed = parse_object(response.status_code, response.headers.get("content-type", ""), answer, carries)
+        self._pools.clock.note(response.headers.get("date"))  # a success is the platform's own, and so is its clock
+        return parsed
+
+
+def _is_json(response: httpx2.Response) -> bool:
+    return "json" in response.headers.get("content-type", "")
 
 
 def _segment(value: str) -> str:

@@ -1,7 +1,7 @@
 """Connections to the platform: their limits, and what their failures mean for the request that met one."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ssl import PROTOCOL_TLS_CLIENT, SSLContext
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,9 +10,11 @@ from urllib.request import getproxies, proxy_bypass
 import httpx2
 
 from cyberun_mcp import __version__
+from cyberun_mcp.api.clock import PlatformClock
 from cyberun_mcp.api.outgoing import Outgoing
 from cyberun_mcp.api.pace import Pace
 from cyberun_mcp.api.pool import StackPool
+from cyberun_mcp.api.submissions import Submissions
 from cyberun_mcp.errors import Unreachable
 from cyberun_mcp.settings import Settings, is_loopback
 from cyberun_mcp.telemetry import SILENT, Telemetry
@@ -48,7 +50,7 @@ def timeouts(settings: Settings, read: float) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Pools:
-    """The connections of one process, apart by purpose.
+    """The connections of one process, apart by purpose, and what it remembers of the platform.
 
     Waits have their own, so that thousands of them never starve ordinary calls. A run takes a fresh one: on one that
     has idled, the platform may hang up just as the run is sent, and nobody could tell whether it was accepted.
@@ -59,6 +61,8 @@ class Pools:
     runs: Outgoing
     telemetry: Telemetry
     pace: Pace
+    clock: PlatformClock = field(default_factory=PlatformClock)
+    submissions: Submissions = field(default_factory=Submissions)
 
     async def aclose(self) -> None:
         """Close every connection."""

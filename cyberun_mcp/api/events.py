@@ -12,12 +12,15 @@ from typing import Any
 import httpx2
 
 from cyberun_mcp.api.answers import JsonObject, parse_json
-from cyberun_mcp.api.models import TERMINAL_STATES
+from cyberun_mcp.api.models import TERMINAL_STATES, canonical
 from cyberun_mcp.errors import UnexpectedAnswer
 
 logger = logging.getLogger(__name__)
 
 LARGEST_EVENT = 2**20  # bytes; documented events are below 1 kB, and what exceeds this is read by polling instead
+
+# The events that tell of a task's progress. Any other, a heartbeat for one, is as good as silence.
+TELLING = TERMINAL_STATES | {"status", "progress"}
 
 LARGEST_NUMBER = 2**53  # of steps, or as progress; JSON can spell integers that no float holds
 
@@ -41,6 +44,11 @@ class TaskState:
     def terminal(self) -> bool:
         """Whether the task will not move any more."""
         return self.task_status in TERMINAL_STATES
+
+    def is_of(self, data: Mapping[str, Any]) -> bool:
+        """Whether an event or an answer is about this task: it names it, or names none."""
+        named = _text(data.get("task_id")) or _text(data.get("id"))
+        return named is None or canonical(named) == canonical(self.task_id)
 
     def after(self, name: str, data: Mapping[str, Any]) -> "TaskState":
         """The state after one event. Unknown events, and fields of another type than documented, are passed over."""

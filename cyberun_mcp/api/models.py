@@ -11,7 +11,14 @@ from typing_extensions import TypedDict  # pydantic reads the one of `typing` on
 TERMINAL_STATES = frozenset({"completed", "failed", "cancelled"})
 
 TaskFilter = Literal["pending", "waiting", "queued", "running", "completed", "failed", "cancelled"]
+# The key of the list of services is documented nowhere; the first is the likeliest.
+SERVICE_LIST_KEYS = ("service_list", "container_list", "containers", "services")
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
+
+
+def canonical(task_id: str) -> str:
+    """A task's id in one spelling: a UUID may be written in either case, and without its hyphens."""
+    return task_id.casefold().replace("-", "")
 
 
 class PageMeta(TypedDict, total=False):

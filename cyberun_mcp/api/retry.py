@@ -13,14 +13,13 @@ import anyio
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
 from cyberun_mcp.api.backoff import doubled
-from cyberun_mcp.errors import ApiError, CyberunError, UnexpectedAnswer, Unreachable
+from cyberun_mcp.errors import PASSING_STATUSES, ApiError, CyberunError, UnexpectedAnswer, Unreachable
 from cyberun_mcp.telemetry import SILENT, Telemetry
 
 logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
-PASSING_STATUSES = frozenset({429, 500, 502, 503, 504})
 FIRST_WAIT = 0.25  # seconds; doubled each time, so that four attempts fit into two seconds of trouble
 LONGEST_TROUBLE = 15.0  # seconds until a platform in trouble is given up on, unless it named the time to come back
 LONGEST_WAIT = 8.0  # seconds between two attempts, unless the platform asks for more

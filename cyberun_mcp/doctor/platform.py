@@ -52,6 +52,8 @@ def _answered(answer: httpx2.Response, body: bytes, seconds: float) -> Finding:
         todo = _REMEDIES.get(answer.status_code, "The platform has trouble; try again later.")
         return error("platform", str(error_from(answer, body)), todo)
     said = parse_json(body)
+    if isinstance(said, dict) and said.get("error_message") and not said.get("workflow_list"):
+        return error("platform", str(error_from(answer, body)), "Resolve what the platform names, then try again.")
     if not isinstance(said, dict) or not isinstance(said.get("workflow_list"), list):
         return error("platform", "what answers is not the Cyberun API", _REMEDIES[404])
     meta = said.get("page_meta")

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
 from cyberun_mcp.api.answers import JsonObject
-from cyberun_mcp.api.models import ContainerAnswer, ContainerService, Method
+from cyberun_mcp.api.models import SERVICE_LIST_KEYS, ContainerAnswer, ContainerService, Method
 from cyberun_mcp.errors import AnswerTooLarge, ApiError, UnexpectedAnswer
 from cyberun_mcp.redaction import hide_env_values
 from cyberun_mcp.tools.arguments import Identifier, JsonObjectOf
@@ -23,8 +23,7 @@ from cyberun_mcp.tools.invoke import (
 from cyberun_mcp.tools.registry import CALLS_OUT, READS, Answer, Call, tool
 from cyberun_mcp.tools.results import page_of, prune, within_budget
 
-LIST_KEY = "service_list"
-LIST_ALIASES = ("container_list", "containers", "services")  # the envelope's key is documented nowhere
+LIST_KEY, *LIST_ALIASES = SERVICE_LIST_KEYS
 MOST_PAGES = 50  # of 100 services; a team that has more is not this list's reader
 
 ServiceSlug = Annotated[Identifier, Field(description="The service's slug, from list_container_services.")]

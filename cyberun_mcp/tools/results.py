@@ -19,8 +19,6 @@ DEEPEST = 60  # levels of nesting; the documented answers have six
 
 # Where a parameter lands inside the workflow; the editor needs it, a caller does not.
 _UI_FIELDS = frozenset({"node_id", "field", "target_path", "source_key"})
-# What a task's own code wrote when it failed: it may quote the signed URL or the key that it failed with.
-_FREE_TEXTS = frozenset({"task_error"})
 
 
 def prune(value: Any, level: int = 0) -> Any:
@@ -72,11 +70,13 @@ def page_of(answer: Mapping[str, Any], key: str, aliases: Sequence[str] = ()) ->
 
 
 def _next_page(meta: Mapping[str, Any]) -> int | None:
-    numbers = [meta.get(name) for name in ("current_page", "per_page", "total_count")]
-    if not all(isinstance(number, int) for number in numbers):
-        return None
-    current, size, total = (int(str(number)) for number in numbers)
-    return current + 1 if current * size < total else None
+    current, size, total = (_whole(meta.get(name)) for name in ("current_page", "per_page", "total_count"))
+    return current + 1 if 0 < current * size < total else None
+
+
+def _whole(value: Any) -> int:
+    """A whole number, or 0 for anything else; Python counts True and False as numbers."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
 def within_budget(page: dict[str, Any], key: str, spare: Sequence[str]) -> dict[str, Any]:

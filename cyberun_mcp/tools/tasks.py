@@ -1,7 +1,8 @@
 """Watching tasks, stopping them, and fetching what they produced."""
 
 import mimetypes
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Annotated, Any, NotRequired
 from urllib.parse import unquote, urlsplit
@@ -13,6 +14,7 @@ from typing_extensions import TypedDict
 from cyberun_mcp.api.events import TaskState
 from cyberun_mcp.api.follow import Follower
 from cyberun_mcp.api.models import Cancelled, PageMeta, Task, TaskFilter, TaskResult
+from cyberun_mcp.errors import ApiError
 from cyberun_mcp.tools.arguments import Identifier, PageNumber, PerPage
 from cyberun_mcp.tools.progress import relay
 from cyberun_mcp.tools.registry import CANCELS, READS, Answer, Call, Link, tool
@@ -32,6 +34,15 @@ Status = Annotated[TaskFilter, Field(description="Only tasks in this state. Defa
 Seconds = Annotated[
     int, Field(ge=1, le=3600, description="Longest wait, 1 to 3600 s. Default: what your client bears, often 45.")
 ]
+
+_NOT_FOUND = (
+    "Nothing of that name in this team; list_tasks shows what there is. If a run returned this task_id, that run was "
+    "accepted: do not run it again, but wait a few seconds and call this tool again."
+)
+_NOT_FOUND_YET = (
+    "Do not run it again: the run was accepted {seconds:.0f} s ago and returned this task_id, so the task may appear "
+    "late. Call stream_task_events again with the same task_id, or look for it with list_tasks."
+)
 
 
 class TaskPage(TypedDict):
@@ -70,7 +81,8 @@ async def get_task(call: Call, task_id: TaskId) -> Answer:
     """Read a task's present state once: task_status, times, agent and task_error.
     To wait for the end use stream_task_events instead of calling this again and again. When completed:
     get_task_result."""
-    return Answer(prune(await call.api.get_task(task_id)))
+    with _missing_is_not_lost(call, task_id):
+        return Answer(prune(await call.api.get_task(task_id)))
 
 
 @tool("Get task result", READS, TaskResult, finder="list_tasks")
@@ -78,7 +90,8 @@ async def get_task_result(call: Call, task_id: TaskId) -> Answer:
     """Fetch what a finished task produced: download URLs, also as resource links, or the error it failed with.
     Use it once the task is terminal. The links expire (expires_at, about an hour); calling again gives fresh ones. Give
     the user the URLs whole; do not fetch and print the bytes."""
-    result = prune(await call.api.get_task_result(task_id))
+    with _missing_is_not_lost(call, task_id):
+        result = prune(await call.api.get_task_result(task_id))
     return Answer(result, _links(result))
 
 
@@ -87,7 +100,8 @@ async def cancel_task(call: Call, task_id: TaskId) -> Answer:
     """Stop a task that has not ended; its work so far is lost. Harmless on a task that has ended.
     Use it only when the user wants the task stopped: giving up waiting needs no cancelling. Next: get_task shows the
     state."""
-    return Answer(prune(await call.api.cancel_task(task_id)))
+    with _missing_is_not_lost(call, task_id):
+        return Answer(prune(await call.api.cancel_task(task_id)))
 
 
 @tool("Wait for task", READS, Waited, finder="list_tasks")
@@ -97,9 +111,10 @@ async def stream_task_events(call: Call, task_id: TaskId, timeout_seconds: Secon
     the same task_id. Giving up costs nothing and stops nothing. Next: get_task_result."""
     began = anyio.current_time()
     allowed = timeout_seconds or call.patience
-    async with relay(call.report, TaskState(task_id)) as tell:
-        follower = Follower(call.api.waiting_until(began + allowed), task_id, on_change=tell)
-        ended = await follower.until_terminal()
+    with _missing_is_not_lost(call, task_id):
+        async with relay(call.report, TaskState(task_id)) as tell:
+            follower = Follower(call.api.waiting_until(began + allowed), task_id, on_change=tell)
+            ended = await follower.until_terminal()
     state = follower.state
     waited = {
         "task_id": task_id,
@@ -114,6 +129,21 @@ async def stream_task_events(call: Call, task_id: TaskId, timeout_seconds: Secon
         "source": asdict(follower.source),
     }
     return Answer(prune(waited))
+
+
+@contextmanager
+def _missing_is_not_lost(call: Call, task_id: str) -> Iterator[None]:
+    """Words for a 404 that do not make a model run the workflow again, because a second run is paid again.
+
+    Another process may have submitted the task, so the words are safe for a task that this one knows nothing of, too.
+    """
+    try:
+        yield
+    except ApiError as error:
+        if error.status == 404:
+            age = call.api.submitted_seconds_ago(task_id)
+            error.advice = _NOT_FOUND if age is None else _NOT_FOUND_YET.format(seconds=age)
+        raise
 
 
 def _next_step(state: TaskState) -> str:

@@ -1,12 +1,14 @@
 """What the platform, or whatever stands in for it, may send without harming anyone."""
 
 import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import httpx2
 import pytest
 
-from cyberun_mcp.api.answers import error_from, parse_json, parse_object
+from cyberun_mcp.api.answers import error_from, parse_json, parse_object, parse_retry_after
 from cyberun_mcp.errors import ApiError, UnexpectedAnswer
 
 
@@ -55,3 +57,18 @@ def test_a_hostile_page_takes_time_in_proportion_to_its_length(piece: str) -> No
     refused((piece * 100_000).encode())
     refused(b'{"odd": "' + (piece * 100_000).encode() + b'"}', "application/json")
     assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize("minutes", [-10, 0, 10])
+def test_a_date_to_come_back_at_is_measured_by_the_platforms_clock(minutes: int) -> None:
+    now = datetime.now(UTC) + timedelta(minutes=minutes)
+    at, date = (format_datetime(each, usegmt=True) for each in (now + timedelta(seconds=30), now))
+    assert parse_retry_after(at, date) == 30
+
+
+@pytest.mark.parametrize("date", [None, "", "soon", "Sun, 06 Nov 99999 08:49:37 GMT"])
+def test_a_date_to_come_back_at_counts_without_the_time_too(date: str | None) -> None:
+    in_an_hour = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
+    assert 3_000 < (parse_retry_after(in_an_hour, date) or 0) <= 3_600
+    assert parse_retry_after("yesterday", date) is None
+    assert parse_retry_after("Wed, 21 Oct 2015 07:28:00 GMT", date) == 0

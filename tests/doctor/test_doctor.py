@@ -172,6 +172,7 @@ async def test_a_clock_that_is_off_is_told(seconds: float, status: str) -> None:
         (404, {"error_message": "no"}, "CYBERUN_BASE_URL"),
         (503, {"error_message": "down"}, "later"),
         (200, {"hello": "world"}, "CYBERUN_BASE_URL"),
+        (200, {"error_message": "insufficient credits"}, "Resolve"),
     ],
 )
 async def test_what_the_platform_refuses_is_told_in_its_own_words(status: int, body: Any, advice: str) -> None:

@@ -125,5 +125,6 @@ async def test_waiting_for_an_unknown_task_fails_at_once_and_names_the_list_tool
     text = refusal(await client.call_tool("stream_task_events", {"task_id": "nope"}))
     assert text.splitlines() == [
         "Cyberun HTTP 404: resource not found",
-        "Nothing of that name in this team; list_tasks shows what there is.",
+        "Nothing of that name in this team; list_tasks shows what there is. If a run returned this task_id, that run "
+        "was accepted: do not run it again, but wait a few seconds and call this tool again.",
     ]
