@@ -134,7 +134,7 @@ class Connections:
             self._idle.pop(0).close()
         while self._idle and self._idle[-1].idle_since >= now - longest:
             connection = self._idle.pop()
-            if connection.usable:
+            if connection.usable_again:
                 return connection
             connection.close()
         return None

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from cyberun_mcp.bridge.incoming import NotHttp
 
 _LARGEST = 64 * 1024 * 1024  # bytes of one event
-_BREAK = 5.0  # seconds of silence; a comment after them breaks it, one at the beginning of a stream does not
+SILENCE_BROKEN_AFTER = 5.0  # seconds; a comment after them is a sign of life, one at the beginning of a stream is not
 _LONGEST_RETRY = 60.0  # seconds; a call must not wait for its resumption for as long as a remote may say
 
 
@@ -47,7 +47,7 @@ class EventStream:
             self.last_id = value.decode("utf-8", "replace")
         elif name == b"retry" and value.isdigit() and len(value) < 10:
             self.retry = min(int(value) / 1000, _LONGEST_RETRY)
-        elif not name and self._silence > _BREAK:
+        elif not name and self._silence > SILENCE_BROKEN_AFTER:
             self._silence_broken()
 
     async def _lines(self) -> AsyncIterator[bytes]:

@@ -23,10 +23,16 @@ class Connection:
 
     @property
     def usable(self) -> bool:
-        """Whether the remote has left the connection open and said nothing on it that was not asked for."""
-        if self._transport.is_closing() or not self.incoming.untouched:
-            return False
-        return not _has_something_to_read(self._transport.get_extra_info("socket").fileno())
+        """Whether the connection is open and nothing has come that was not asked for, as far as the loop knows."""
+        return not self._transport.is_closing() and self.incoming.untouched
+
+    @property
+    def usable_again(self) -> bool:
+        """The same of a connection that has idled, at this moment: the loop may not have looked for a while.
+
+        Not for a fresh one. With TLS the remote has things to say there that are none of ours.
+        """
+        return self.usable and not _has_something_to_read(self._transport.get_extra_info("socket").fileno())
 
     def rest(self) -> None:
         """Stay open for another request. A connection on which anything arrives meanwhile is dropped at once."""

@@ -1,5 +1,6 @@
 """A remote that answers in bytes, right or wrong, and a middlebox that forgets the connections it has carried."""
 
+import http.client
 import json
 import socket
 import threading
@@ -16,18 +17,19 @@ class Peer:
 
     def __init__(self, connection: socket.socket, number: int) -> None:
         self.number = number
+        self.last_event_id: str | None = None
         self._connection = connection
         self._reader = connection.makefile("rb")
 
     def request(self) -> dict[str, Any] | None:
-        """The message in the next request; None once the bridge has dropped the connection."""
-        length = 0
+        """The message in the next request, {} if it has none; None once the bridge has dropped the connection."""
         with suppress(OSError):
-            while line := self._reader.readline().strip():
-                name, _, value = line.partition(b":")
-                length = int(value) if name.lower() == b"content-length" else length
-            body = self._reader.read(length)
-            return json.loads(body) if body else None
+            if not self._reader.readline():
+                return None
+            headers = http.client.parse_headers(self._reader)
+            self.last_event_id = headers.get("Last-Event-ID")
+            message: dict[str, Any] = json.loads(self._reader.read(int(headers.get("Content-Length", 0))) or b"{}")
+            return message
         return None
 
     def send(self, raw: bytes) -> None:
