@@ -2,15 +2,17 @@
 
 import asyncio
 import contextlib
+import re
 import socket
 import ssl
 
 from cyberun_mcp.bridge.endpoint import Endpoint, Proxy
 from cyberun_mcp.bridge.http1 import Connection
+from cyberun_mcp.bridge.incoming import Incoming
 from cyberun_mcp.bridge.trouble import unreachable
 
 CONNECT_TIMEOUT = 5.0  # seconds for name, proxy, connection and TLS together; a VPN on another continent needs two
-_BUFFER = 256 * 1024
+_LONGEST_ANSWER = 64 * 1024  # bytes of a proxy's answer to CONNECT
 _NEXT_ADDRESS = 0.25  # seconds until the next address of a name is tried beside the first (RFC 8305)
 
 
@@ -32,20 +34,25 @@ async def dial(endpoint: Endpoint) -> Connection:
 
 async def _connect(endpoint: Endpoint) -> Connection:
     name = endpoint.host if endpoint.tls else None
+    incoming = Incoming()
+    protocol = asyncio.StreamReaderProtocol(incoming)
+    loop = asyncio.get_running_loop()
     if endpoint.proxy:
         tunnel = await _tunnel(endpoint.proxy, f"{_bracketed(endpoint.host)}:{endpoint.port}")
-        streams = await asyncio.open_connection(sock=tunnel, ssl=endpoint.tls, server_hostname=name, limit=_BUFFER)
+        transport, _ = await loop.create_connection(
+            lambda: protocol, sock=tunnel, ssl=endpoint.tls, server_hostname=name
+        )
     else:
-        streams = await asyncio.open_connection(
+        transport, _ = await loop.create_connection(
+            lambda: protocol,
             endpoint.host,
             endpoint.port,
             ssl=endpoint.tls,
             server_hostname=name,
-            limit=_BUFFER,
             happy_eyeballs_delay=_NEXT_ADDRESS,
         )
-    _notice_a_dead_peer(streams[1].get_extra_info("socket"))
-    return Connection(*streams)
+    _notice_a_dead_peer(transport.get_extra_info("socket"))
+    return Connection(incoming, transport)
 
 
 async def _tunnel(proxy: Proxy, destination: str) -> socket.socket:
@@ -74,15 +81,17 @@ async def _open(tunnel: socket.socket, destination: str, authorization: str) -> 
     request = f"CONNECT {destination} HTTP/1.1\r\nHost: {destination}\r\n{account}\r\n"
     await loop.sock_sendall(tunnel, request.encode("ascii"))
     answer = b""
-    while b"\r\n\r\n" not in answer and len(answer) < _BUFFER:
+    while b"\r\n\r\n" not in answer:
         piece = await loop.sock_recv(tunnel, 4096)
-        if not piece:
-            raise ConnectionError("the proxy closed the connection; check HTTPS_PROXY")
+        if not piece or len(answer) > _LONGEST_ANSWER:
+            raise ConnectionError("the proxy closed the connection, or does not speak HTTP; check HTTPS_PROXY")
         answer += piece
-    status = answer.partition(b"\r\n")[0].split(b" ", 2)[1:2]
-    if status != [b"200"]:
-        said = status[0].decode("latin-1") if status else "no HTTP"
-        raise ConnectionError(f"the proxy refused the tunnel (HTTP {said}); check HTTPS_PROXY")
+    status = re.match(rb"HTTP/1\.\d (\d{3})(?!\d)", answer)
+    if status is None or status[1] != b"200":
+        said = f"HTTP {status[1].decode()}" if status else "no HTTP"
+        raise ConnectionError(f"the proxy refused the tunnel ({said}); check HTTPS_PROXY")
+    if answer.partition(b"\r\n\r\n")[2]:  # TLS lets the client speak first
+        raise ConnectionError("something behind the proxy speaks before it is asked; check HTTPS_PROXY")
 
 
 def _bracketed(host: str) -> str:
@@ -91,8 +100,9 @@ def _bracketed(host: str) -> str:
 
 def _notice_a_dead_peer(connection: socket.socket) -> None:
     """Have TCP itself ask: a call may wait for minutes in silence, and a peer that lost its power sends no goodbye."""
+    # TCP_KEEPALIVE is what macOS calls TCP_KEEPIDLE.
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4)):
+    for option, value in (("TCP_KEEPIDLE", 20), ("TCP_KEEPALIVE", 20), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4)):
         if hasattr(socket, option):
             with contextlib.suppress(OSError):  # known to the headers, not to this system
                 connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)

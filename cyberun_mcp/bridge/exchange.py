@@ -11,15 +11,17 @@ from collections.abc import Awaitable, Callable, Mapping
 from cyberun_mcp.bridge.connections import Connections
 from cyberun_mcp.bridge.endpoint import Endpoint
 from cyberun_mcp.bridge.headers import envelope_headers
+from cyberun_mcp.bridge.liveness import Liveness, Sign
 from cyberun_mcp.bridge.messages import Message
 from cyberun_mcp.bridge.mirrored import Mirrored
 from cyberun_mcp.bridge.replies import Position, Reply, messages, one_line, replies
-from cyberun_mcp.bridge.session import INITIALIZED, Session
-from cyberun_mcp.bridge.trouble import Trouble, answer_lost, refused, session_gone
+from cyberun_mcp.bridge.session import INITIALIZED, PING, Session
+from cyberun_mcp.bridge.trouble import Trouble, Unreachable, answer_lost, refused, session_gone
 
 _ACCEPT = {"Accept": "application/json, text/event-stream"}
 _ACCEPT_EVENTS = {"Accept": "text/event-stream"}
 _NOTE_TIMEOUT = 10.0  # seconds until the remote must have taken a notification
+_PING_TIMEOUT = 10.0  # seconds for the answer to a ping, with its connection
 _RELISTEN = 1.0  # seconds before a stream that has ended is asked for again, unless the remote names a time
 
 Deliver = Callable[[bytes], Awaitable[None]]
@@ -42,7 +44,7 @@ class Exchange:
         self._endpoint = endpoint
         self._deliver = deliver
         self._answered = answered
-        self._connections = Connections(endpoint)
+        self._connections = Connections(endpoint, Liveness(self._sign_of_life))
         self._renewal = asyncio.Lock()
         self._mirrored = Mirrored()
         self._listening: asyncio.Task[None] | None = None
@@ -78,16 +80,33 @@ class Exchange:
         async with self._connections.exchange("DELETE", self.session.headers()):
             return
 
+    async def _sign_of_life(self) -> Sign:
+        """Ask the remote whether it is there. A refusal is an answer too: only a remote that lives can refuse."""
+        headers = _ACCEPT | self.session.headers()
+        try:
+            async with asyncio.timeout(_PING_TIMEOUT):
+                async with self._connections.exchange(
+                    "POST", headers, PING.line, method=PING.method, watched=False
+                ) as answer:
+                    return Sign.ANSWERED if answer.status < 300 or 400 <= answer.status < 500 else Sign.SILENT
+        except Unreachable:
+            return Sign.UNREACHABLE
+        except (Trouble, TimeoutError):
+            return Sign.SILENT
+
     async def _listen(self) -> None:
         """Deliver what the remote says on its own, as long as the session lives; many remotes never do."""
         session, position = self.session.id, Position()
         while session == self.session.id:
             try:
-                async with self._connections.exchange("GET", self._resuming(position), method="ping") as answer:
+                async with self._connections.exchange(
+                    "GET", self._resuming(position), method="ping", watched=False
+                ) as answer:
                     if answer.status != 200 or answer.media_type != "text/event-stream":
                         return
-                    async for data, _ in messages(answer, position):
-                        await self._deliver(one_line(data))
+                    async for data, body in messages(answer, position):
+                        if "method" in body:  # nobody waits here for an answer
+                            await self._deliver(one_line(data))
             except Trouble as trouble:
                 logger.debug("%s", trouble)
             await asyncio.sleep(_RELISTEN if position.retry is None else position.retry)

@@ -1,46 +1,43 @@
 """As much HTTP/1.1 as a JSON-RPC client needs: one request, one answer, its body in pieces as they come."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from typing import NamedTuple
+import re
+import select
+from collections.abc import AsyncIterator
 
-_PIECE = 256 * 1024
+from cyberun_mcp.bridge.head import LONGEST_HEAD, Head, parse_head
+from cyberun_mcp.bridge.incoming import BUFFER, Incoming, NotHttp
 
-
-class Lost(Exception):
-    """The connection ended before the answer did."""
-
-
-class NotHttp(Exception):
-    """What came is no HTTP answer, or none of a kind we asked for."""
-
-
-class Head(NamedTuple):
-    """Status line and headers of an answer; header names in lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    keep_alive: bool
-
-    @property
-    def media_type(self) -> str:
-        """`application/json`, without parameters; empty when the answer does not say."""
-        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+# Blanks after the size are not in the grammar, but some servers pad with them.
+_CHUNK = rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\x00\r]*)?"
 
 
 class Connection:
     """One connection to the remote; `idle_since` is the loop's time of the end of its last answer."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
+    def __init__(self, incoming: Incoming, transport: asyncio.Transport) -> None:
+        self.incoming = incoming
+        self._transport = transport
         self.idle_since = 0.0
         self.reusable = False
 
     @property
     def usable(self) -> bool:
-        """Whether the remote has left the connection open, as far as is known on this side."""
-        return not (self._writer.is_closing() or self._reader.at_eof() or self._reader.exception())
+        """Whether the connection is open and nothing has come that was not asked for, as far as the loop knows."""
+        return not self._transport.is_closing() and self.incoming.untouched
+
+    @property
+    def usable_again(self) -> bool:
+        """The same of a connection that has idled, at this moment: the loop may not have looked for a while.
+
+        Not for a fresh one. With TLS the remote has things to say there that are none of ours.
+        """
+        return self.usable and not _has_something_to_read(self._transport.get_extra_info("socket").fileno())
+
+    def rest(self) -> None:
+        """Stay open for another request. A connection on which anything arrives meanwhile is dropped at once."""
+        self.idle_since = asyncio.get_running_loop().time()
+        self.incoming.rest(self.close)
 
     async def ask(self, request: bytes) -> Head:
         """Send a request and wait for the head of its answer. Raises Lost or NotHttp.
@@ -48,83 +45,68 @@ class Connection:
         Nothing waits for the request to have left: a remote may answer, and close, before it has read it all.
         """
         self.reusable = False
-        self._writer.write(request)
+        self.incoming.expect()
+        self._transport.write(request)
         while (head := await self._head()).status < 200:  # 100 Continue, 103 Early Hints
-            continue
+            if head.status == 101:
+                raise NotHttp("it speaks another protocol from now on, which was not asked for")
         return head
 
     async def body(self, head: Head) -> AsyncIterator[bytes]:
         """The pieces of the answer's body. Once they have ended in order, the connection may be `reusable`."""
-        length = head.headers.get("content-length", "")
-        if head.headers.get("transfer-encoding", "").lower().endswith("chunked"):
+        if head.chunked:
             while size := await self._chunk_size():
                 async for piece in self._exactly(size):
                     yield piece
-                await self._line()
-            while await self._line():  # trailers
-                continue
-        elif length.isdecimal():
-            async for piece in self._exactly(int(length)):
+                if await self.incoming.line():
+                    raise NotHttp("a broken chunk")
+            await self._lines()  # trailers
+        elif head.length is not None:
+            async for piece in self._exactly(head.length):
                 yield piece
-        elif head.status not in (204, 304):
-            while piece := await self._some(_PIECE):
+        else:
+            while piece := await self.incoming.some(BUFFER):
                 yield piece
-            return
-        self.reusable = head.keep_alive
+        # An answer that came before its request was sent may be one to another request.
+        complete = self.incoming.untouched and not self._transport.get_write_buffer_size()
+        self.reusable = head.keep_alive and complete
 
     def close(self) -> None:
         """Drop the connection now; to the remote this is a cancelled request."""
-        self._writer.transport.abort()
+        self._transport.abort()
 
     async def _head(self) -> Head:
-        try:
-            raw = await self._reader.readuntil(b"\r\n\r\n")
-        except asyncio.IncompleteReadError as error:
-            if error.partial:
-                raise NotHttp("not an HTTP answer") from error
-            raise Lost("connection closed") from error
-        except asyncio.LimitOverrunError as error:
-            raise NotHttp("endless headers") from error
-        except OSError as error:
-            raise Lost(error.strerror or str(error)) from error
-        status_line, *fields = raw[:-4].decode("latin-1").split("\r\n")
-        version, _, rest = status_line.partition(" ")
-        if not version.startswith("HTTP/1.") or not rest[:3].isdecimal():
-            raise NotHttp("not an HTTP answer")
-        headers = {name.strip().lower(): value.strip() for name, _, value in (field.partition(":") for field in fields)}
-        keep_alive = version != "HTTP/1.0" and headers.get("connection", "").lower() != "close"
-        return Head(int(rest[:3]), headers, keep_alive)
+        return parse_head(await self._lines())
+
+    async def _lines(self) -> list[bytes]:
+        """All lines up to an empty one."""
+        lines, size = [], 0
+        while line := await self.incoming.line():
+            lines.append(line)
+            size += len(line) + 2
+            if size > LONGEST_HEAD:
+                raise NotHttp(f"it has more than {LONGEST_HEAD:,} bytes of headers")
+        return lines
 
     async def _chunk_size(self) -> int:
-        line = (await self._line()).partition(b";")[0].strip()
-        try:
-            size = int(line, 16)
-        except ValueError as error:
-            raise NotHttp("a broken chunk") from error
-        if size < 0:
+        chunk = re.fullmatch(_CHUNK, await self.incoming.line())
+        if chunk is None:
             raise NotHttp("a broken chunk")
-        return size
+        return int(chunk[1], 16)
 
     async def _exactly(self, size: int) -> AsyncIterator[bytes]:
         while size:
-            piece = await self._some(min(size, _PIECE))
+            piece = await self.incoming.some(min(size, BUFFER))
             if not piece:
-                raise Lost("connection closed in the middle of an answer")
+                raise self.incoming.lost()
             size -= len(piece)
             yield piece
 
-    async def _some(self, most: int) -> bytes:
-        try:
-            return await self._reader.read(most)
-        except OSError as error:
-            raise Lost(error.strerror or str(error)) from error
 
-    async def _line(self) -> bytes:
-        try:
-            return (await self._reader.readuntil(b"\n")).rstrip(b"\r\n")
-        except asyncio.IncompleteReadError as error:
-            raise Lost("connection closed in the middle of an answer") from error
-        except asyncio.LimitOverrunError as error:
-            raise NotHttp("a broken chunk") from error
-        except OSError as error:
-            raise Lost(error.strerror or str(error)) from error
+def _has_something_to_read(descriptor: int) -> bool:
+    """Whether anything has arrived, the end included, that the event loop has not looked at yet."""
+    if not hasattr(select, "poll"):  # Windows, whose loop is told of arrivals by the system itself
+        return False
+    looking = select.poll()
+    looking.register(descriptor, select.POLLIN)
+    return bool(looking.poll(0))

@@ -52,11 +52,16 @@ def parse(line: bytes) -> Message:
     except (ValueError, RecursionError) as error:
         raise Malformed(PARSE_ERROR, f"Parse error: this line is not JSON ({_brief(error)})") from error
     if isinstance(body, list):
-        ids = [_usable_id(each) for each in body if isinstance(each, dict) and "id" in each]
+        ids = [usable_id(each.get("id")) for each in body if isinstance(each, dict) and "id" in each]
         raise Malformed(INVALID_REQUEST, "Invalid request: batches are not supported, send one message a line", ids)
     if not isinstance(body, dict):
         raise Malformed(INVALID_REQUEST, "Invalid request: a message is a JSON object")
     return _message(line, body)
+
+
+def usable_id(value: Any) -> Id | None:
+    """`value` if JSON-RPC allows it to name a request, else None. In Python `true` would be the number 1."""
+    return value if isinstance(value, int | float | str) and not isinstance(value, bool) else None
 
 
 def error_line(request_id: Id | None, code: int, text: str) -> bytes:
@@ -65,7 +70,7 @@ def error_line(request_id: Id | None, code: int, text: str) -> bytes:
 
 
 def _message(line: bytes, body: dict[str, Any]) -> Message:
-    method, request_id, params = body.get("method"), _usable_id(body), body.get("params")
+    method, request_id, params = body.get("method"), usable_id(body.get("id")), body.get("params")
     if body.get("jsonrpc") != "2.0":
         raise Malformed(INVALID_REQUEST, 'Invalid request: "jsonrpc" must be "2.0"', [request_id])
     if "id" in body and request_id is None and "error" not in body:
@@ -75,11 +80,6 @@ def _message(line: bytes, body: dict[str, Any]) -> Message:
     if not isinstance(method, str) or not method:
         raise Malformed(INVALID_REQUEST, 'Invalid request: "method" must be a string', [request_id])
     return Message(line, method, request_id, params if isinstance(params, dict) else {})
-
-
-def _usable_id(body: dict[str, Any]) -> Id | None:
-    value = body.get("id")
-    return value if isinstance(value, int | float | str) and not isinstance(value, bool) else None
 
 
 def _brief(error: Exception) -> str:

@@ -2,9 +2,13 @@
 
 Messages of the 2025 eras wait for `initialize` and `notifications/initialized` to be through, because what those settle
 stands in every header after them. Messages of the 2026 era wait for nothing.
+
+A request whose id is in use by a call in flight is not sent. Its error carries no id, so that whatever carries the id
+is the answer to the call.
 """
 
 import asyncio
+import json
 import logging
 from collections.abc import Coroutine
 from typing import NamedTuple
@@ -12,14 +16,26 @@ from typing import NamedTuple
 from cyberun_mcp.bridge.endpoint import Endpoint
 from cyberun_mcp.bridge.exchange import Exchange
 from cyberun_mcp.bridge.lines import Lines
-from cyberun_mcp.bridge.messages import INTERNAL_ERROR, INVALID_REQUEST, Id, Malformed, Message, error_line, parse
+from cyberun_mcp.bridge.messages import (
+    INTERNAL_ERROR,
+    INVALID_REQUEST,
+    Id,
+    Malformed,
+    Message,
+    error_line,
+    parse,
+    usable_id,
+)
 from cyberun_mcp.bridge.output import Output
 from cyberun_mcp.bridge.trouble import Trouble
 
 PATIENCE = 10.0  # seconds a client's first question waits for a remote that is down; clients give up after 30
 _AWAITED = ("initialize", "server/discover")
 _HANDSHAKE = ("initialize", "notifications/initialized")
+_SHOWN = 100  # characters of an id that is in use already
 _CALLS_WHILE_BLOCKED = 256  # a client that writes a burst before it reads is served; one that never reads is stopped
+
+_Key = tuple[type, Id]
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +54,7 @@ class Relay:
         self._output = output
         self._patience = patience
         self._exchange = Exchange(endpoint, output.write, self._answered)
-        self._calls: dict[Id, Call] = {}
+        self._calls: dict[_Key, Call] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._handshake: asyncio.Task[None] | None = None
         self._last_said = ""
@@ -53,7 +69,8 @@ class Relay:
                 self._take(parse(line))
             except Malformed as error:
                 for request_id in error.ids:
-                    await self._output.write(error_line(request_id, error.code, str(error)))
+                    free = None if request_id is None or _key(request_id) in self._calls else request_id
+                    await self._output.write(error_line(free, error.code, str(error)))
             if self._output.blocked and len(self._calls) >= _CALLS_WHILE_BLOCKED:
                 await self._output.room()
 
@@ -68,10 +85,11 @@ class Relay:
 
     def _take(self, message: Message) -> None:
         if message.is_request and message.id is not None:
-            if message.id in self._calls:
-                raise Malformed(INVALID_REQUEST, "Invalid request: this id is in use by a call in flight", [message.id])
+            if _key(message.id) in self._calls:
+                text = f"Invalid request: the id {json.dumps(message.id)[:_SHOWN]} is in use by a call in flight"
+                raise Malformed(INVALID_REQUEST, f"{text}; this {message.method} was not sent", [message.id])
             task = self._spawn(self._answer(message, message.id, self._before(message)))
-            self._calls[message.id] = Call(message, task)
+            self._calls[_key(message.id)] = Call(message, task)
         elif message.method == "notifications/cancelled":
             self._cancel(message)
             return
@@ -102,8 +120,9 @@ class Relay:
 
     def _answered(self, message: Message) -> None:
         """From now on a cancellation comes too late, and the id could be used again."""
-        if message.id is not None and message.id in self._calls and self._calls[message.id].message is message:
-            del self._calls[message.id]
+        key = None if message.id is None else _key(message.id)
+        if key in self._calls and self._calls[key].message is message:
+            del self._calls[key]
 
     async def _patiently(self, message: Message) -> None:
         """Send a request; a client's first question is asked again while the remote is down."""
@@ -134,8 +153,8 @@ class Relay:
         Closing the stream is what 2026 asks for, and what a stateless remote of 2025 notices; a stateful one of 2025
         wants the notification. A call that is over needs neither: some clients cancel after every answer.
         """
-        request_id = message.params.get("requestId")
-        call = self._calls.get(request_id) if isinstance(request_id, int | float | str) else None
+        request_id = usable_id(message.params.get("requestId"))
+        call = None if request_id is None else self._calls.get(_key(request_id))
         if call is None:
             return
         call.task.cancel()
@@ -153,3 +172,8 @@ class Relay:
         if text != self._last_said:
             self._last_said = text
             logger.warning("%s", text)
+
+
+def _key(request_id: Id) -> _Key:
+    """In JSON 1, 1.0 and "1" are three ids; Python would take the first two for one."""
+    return type(request_id), request_id

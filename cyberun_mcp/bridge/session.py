@@ -8,6 +8,8 @@ from cyberun_mcp.bridge.messages import Message
 
 INITIALIZED = Message(b'{"jsonrpc":"2.0","method":"notifications/initialized"}', "notifications/initialized", None, {})
 
+PING = Message(b'{"jsonrpc":"2.0","id":"cyberun-mcp-bridge","method":"ping"}', "ping", "cyberun-mcp-bridge", {})
+
 
 class Session:
     """One client's standing with the remote; `id` is None with a stateless one."""

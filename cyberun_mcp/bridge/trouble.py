@@ -47,9 +47,13 @@ class Trouble(CyberunError):
         self.passing = passing
 
 
-def unreachable(endpoint: Endpoint, why: str) -> Trouble:
+class Unreachable(Trouble):
+    """There is no connection; nothing was sent."""
+
+
+def unreachable(endpoint: Endpoint, why: str) -> Unreachable:
     """No connection: nothing was sent."""
-    return Trouble(
+    return Unreachable(
         endpoint.redact(
             f"{endpoint.shown} cannot be reached: {why}. Nothing was sent. Check that the server runs, the URL, the "
             "network and HTTPS_PROXY, then try again; the bridge needs no restart."
@@ -99,6 +103,8 @@ def _advice(endpoint: Endpoint, method: str, status: int, headers: Mapping[str, 
             )
         case 404 | 405:
             return "There is no MCP endpoint at this URL; check its path (for cyberun-mcp http it ends in /mcp)."
+        case 408:
+            return f"It, or something in front of it, did not wait for all of the message. {_whether_it_ran(method)}"
         case 413:
             return "The message is too large for the remote: send less, or a file by presign_file_upload."
         case 429:

@@ -18,12 +18,16 @@ ENVELOPE = {
     "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
 }
 OPENING = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
-# The command line, with less patience for a remote that is down.
+# The command line, with less patience for a remote that is down, or silent.
 PROGRAM = """
-import sys
-from cyberun_mcp.bridge import process
+import json, sys
+from cyberun_mcp.bridge import events, liveness, process
 from cyberun_mcp.cli import main
 process.PATIENCE = float(sys.argv.pop(1))
+for name, seconds in json.loads(sys.argv.pop(1)).items():
+    module = {"SILENCE_BROKEN_AFTER": events}.get(name, liveness)
+    assert hasattr(module, name)
+    setattr(module, name, seconds)
 main()
 """
 
@@ -105,11 +109,12 @@ def bridge(
     *arguments: str,
     key: str | None = KEY,
     patience: float = 10,
+    silence: Mapping[str, float] | None = None,
     reading: bool = True,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[Bridge]:
     with subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(patience), "bridge", *arguments],
+        [sys.executable, "-c", PROGRAM, str(patience), json.dumps(silence or {}), "bridge", *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cyberun_mcp.bridge.events import EventStream
-from cyberun_mcp.bridge.http1 import Connection, Lost, NotHttp
+from cyberun_mcp.bridge.http1 import Connection
+from cyberun_mcp.bridge.incoming import Incoming, Lost, NotHttp
 
 EVENTS = (
     b": hello\r\nid: 4\r\ndata: one\r\n\r\nretry: 1500\ndata:two\ndata: \xc3\xa9\n\n"
@@ -31,7 +32,7 @@ async def pieces_of(content: bytes, cuts: Iterable[int]) -> AsyncIterator[bytes]
 @given(st.lists(st.integers(min_value=0, max_value=200)))
 def test_events_are_the_same_wherever_the_stream_is_cut(cuts: list[int]) -> None:
     async def read() -> None:
-        stream = EventStream(pieces_of(EVENTS, cuts))
+        stream = EventStream(pieces_of(EVENTS, cuts), lambda: None)
         assert [data async for data in stream] == [b"one", "two\né".encode(), b"three"]
         assert (stream.last_id, stream.retry) == ("4", 1.5)
 
@@ -41,30 +42,100 @@ def test_events_are_the_same_wherever_the_stream_is_cut(cuts: list[int]) -> None
 @given(st.lists(st.integers(min_value=0, max_value=200)))
 def test_chunks_are_the_same_wherever_the_stream_is_cut(cuts: list[int]) -> None:
     async def read() -> None:
-        connection = connected([piece async for piece in pieces_of(CHUNKED, cuts)])
+        connection = connected([piece async for piece in pieces_of(CHUNKED, cuts)], ends=False)
         assert await everything_on(connection) == b"Wikipedia"
         assert connection.reusable
 
     asyncio.run(read())
 
 
+HEAD = b"HTTP/1.1 200 OK\r\n"
+CHUNKS = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+REFUSED = [
+    b"\r\n" + HEAD + b"Content-Length: 0\r\n\r\n",
+    b"HTTP/2 200 OK\r\n\r\n",
+    b"HTTP/1.1 abc\r\n\r\n",
+    b"HTTP/1.1 2000 OK\r\n\r\n",
+    b"HTTP/1.1 099 OK\r\n\r\n",
+    b"HTTP/1.1  200 OK\r\n\r\n",
+    b"HTTP/1.11 200 OK\r\n\r\n",
+    b"http/1.1 200 OK\r\n\r\n",
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n",
+    # lines
+    b"HTTP/1.1 200 OK\n\n",
+    b"HTTP/1.1 200 OK\r\nX: 1\n\r\n",
+    HEAD + b"X: 1\rContent-Length: 5\r\n\r\n",
+    HEAD + b"X: a\0b\r\n\r\n",
+    HEAD + b"X: 1\r\n folded\r\n\r\n",
+    HEAD + b"Content-Length : 5\r\n\r\nfive!",
+    HEAD + b"no colon\r\n\r\n",
+    HEAD + b": no name\r\n\r\n",
+    HEAD + b"a name: 1\r\n\r\n",
+    HEAD + b"n\xe4me: 1\r\n\r\n",
+    # bounds
+    HEAD + b"X: " + b"x" * 2**16 + b"\r\n\r\n",
+    HEAD + b"X: " + b"x" * 2**20 + b"\r\n\r\n",
+    HEAD + b"X: 1\r\n" * 2**14 + b"\r\n",
+    CHUNKS + b"0\r\n" + b"X: 1\r\n" * 2**14 + b"\r\n",
+    # lengths
+    *(
+        HEAD + b"Content-Length: " + length + b"\r\n\r\nfive!"
+        for length in (b"+5", b"-5", b"5_0", b"0x5", b"5.0", b"5 5", b"", b"5, 6", b"5,", b"\xb2", b"1" * 5000)
+    ),
+    HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nfive!",
+    # transfer codings
+    *(
+        HEAD + b"Transfer-Encoding: " + coding + b"\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+        for coding in (
+            b"xchunked",
+            b"gzip, chunked",
+            b"chunked, chunked",
+            b"identity",
+            b"",
+            b"chunked;q=1",
+            b"\x0bchunked",
+        )
+    ),
+    HEAD + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    # chunks
+    *(
+        CHUNKS + size + b"\r\nhello\r\n0\r\n\r\n"
+        for size in (b"zz", b"0x5", b"+5", b"-5", b"5_0", b" 5", b"", b"\xb2", b"5\0", b"5 5", b"\t5", b"1" * 5000)
+    ),
+    CHUNKS + b"5\nhello\r\n0\r\n\r\n",
+    CHUNKS + b"5\r\nhello, and more\r\n0\r\n\r\n",
+    CHUNKS + b"5\r\nhello\n0\r\n\r\n",
+    CHUNKS + b"5;" + b"x" * 2**20 + b"\r\nhello\r\n0\r\n\r\n",
+    CHUNKS + b"0\r\nX: 1\n\r\n",
+]
+
+
+@pytest.mark.parametrize("answer", REFUSED, ids=lambda answer: repr(answer)[2:80])
+async def test_an_answer_whose_end_is_a_matter_of_opinion_is_none(answer: bytes) -> None:
+    connection = connected([answer])
+    with pytest.raises(NotHttp):
+        await everything_on(connection)
+    assert not connection.reusable
+
+
 @pytest.mark.parametrize(
-    ("answer", "error"),
+    "answer",
     [
-        (b"", Lost),
-        (b"HTTP/1.1 200 OK\r\n", NotHttp),
-        (b"HTTP/2 200 OK\r\n\r\n", NotHttp),
-        (b"HTTP/1.1 abc\r\n\r\n", NotHttp),
-        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 2**17 + b"\r\n\r\n", NotHttp),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfour", Lost),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", NotHttp),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n", NotHttp),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", Lost),
+        b"",
+        b"HTTP/1.1 2",
+        b"HTTP/1.1 200 OK\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfour",
+        CHUNKS,
+        CHUNKS + b"5\r\nab",
+        CHUNKS + b"5\r\nhello\r\n",
+        CHUNKS + b"5\r\nhello\r\n0\r\n",
     ],
 )
-async def test_an_answer_that_is_none_is_told_from_one_that_was_lost(answer: bytes, error: type[Exception]) -> None:
+async def test_an_answer_without_its_end_is_lost(answer: bytes) -> None:
     connection = connected([answer])
-    with pytest.raises(error):
+    with pytest.raises(
+        Lost, match="^connection closed in the middle of an answer$" if answer else "^connection closed$"
+    ):
         await everything_on(connection)
     assert not connection.reusable
 
@@ -73,16 +144,73 @@ async def test_an_answer_that_is_none_is_told_from_one_that_was_lost(answer: byt
     ("answer", "body", "reusable"),
     [
         (b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n", b"", True),
+        (b"HTTP/1.1 200\r\ncontent-length:2\r\n\r\nhi", b"hi", True),
         (b"HTTP/1.1 204 No Content\r\n\r\n", b"", True),
-        (b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi", b"hi", False),
+        (b"HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n", b"", True),
+        (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 2\r\n\r\n", b"", True),
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", b"hi", True),
+        (b"HTTP/1.1 200 OK\r\nConnection: keep-alive, x\r\nContent-Length: 2\r\n\r\nhi", b"hi", True),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nhi", b"hi", True),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2 , 2\r\n\r\nhi", b"hi", True),
+        (CHUNKS + b"2  \r\nhi\r\n00;a=b\r\n\r\n", b"hi", True),
+        (CHUNKS + b"A\r\n0123456789\r\n0\r\n\r\n", b"0123456789", True),
+        # The other side closes, or may.
+        *(
+            (b"HTTP/1.1 200 OK\r\nConnection: %s\r\nContent-Length: 2\r\n\r\nhi" % options, b"hi", False)
+            for options in (b"close", b"CLOSE", b"close, x", b"x,close", b"x\r\nConnection: close\r\nConnection: y")
+        ),
         (b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi", b"hi", False),
         (b"HTTP/1.1 200 OK\r\n\r\nuntil the end", b"until the end", False),
+        # Something is left over, or the framing is suspicious.
+        (b"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nhi", b"", False),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi!", b"hi", False),
+        (CHUNKS + b"2\r\nhi\r\n0\r\n\r\n\r\n", b"hi", False),
+        (CHUNKS.replace(b"chunked", b"chunked\r\nContent-Length: 9") + b"2\r\nhi\r\n0\r\n\r\n", b"hi", False),
     ],
 )
 async def test_a_connection_is_kept_only_where_both_sides_may(answer: bytes, body: bytes, reusable: bool) -> None:
-    connection = connected([answer])
+    connection = connected([answer], ends=b"until the end" in answer)
     assert await everything_on(connection) == body
     assert connection.reusable is reusable
+
+
+async def test_an_answer_that_was_whole_before_its_connection_broke_is_read() -> None:
+    connection = connected([HEAD + b"Content-Length: 2\r\n\r\nhi"], ends=False)
+    connection.incoming.set_exception(ConnectionResetError(104, "Connection reset by peer"))
+    assert await everything_on(connection) == b"hi"
+    assert not connection.reusable
+
+
+async def test_an_answer_up_to_the_end_of_its_connection_is_not_whole_when_that_broke() -> None:
+    connection = connected([HEAD + b"\r\nhi"], ends=False)
+    connection.incoming.set_exception(ConnectionResetError(104, "Connection reset by peer"))
+    with pytest.raises(Lost, match="Connection reset by peer"):
+        await everything_on(connection)
+
+
+async def test_an_answer_that_came_before_its_request_was_sent_ends_the_connection() -> None:
+    connection = connected([HEAD + b"Content-Length: 2\r\n\r\nhi"], ends=False, unsent=1)
+    assert await everything_on(connection) == b"hi"
+    assert not connection.reusable
+
+
+@pytest.mark.parametrize("line", [b"data: " + b"x" * 2**16 + b"\n", b"x" * 2**16])
+async def test_an_event_without_end_is_not_collected_for_ever(line: bytes) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        for _ in range(2000):
+            sent.append(len(line))
+            yield line
+
+    sent: list[int] = []
+    with pytest.raises(NotHttp, match="an event larger than"):
+        await anext(aiter(EventStream(endless(), lambda: None)))
+    assert sum(sent) <= 65 * 2**20
+
+
+async def test_a_time_to_wait_before_a_stream_is_resumed_is_bounded() -> None:
+    stream = EventStream(pieces_of(b"retry: 86400000\nretry: %s\ndata: x\n\n" % (b"9" * 5000), []), lambda: None)
+    assert [data async for data in stream] == [b"x"]
+    assert stream.retry == 60
 
 
 async def everything_on(connection: Connection) -> bytes:
@@ -90,15 +218,24 @@ async def everything_on(connection: Connection) -> bytes:
     return b"".join([piece async for piece in connection.body(await connection.ask(b""))])
 
 
-def connected(pieces: list[bytes]) -> Connection:
-    """A connection whose other side has sent `pieces` and gone."""
-    reader = asyncio.StreamReader()
+def connected(pieces: list[bytes], *, ends: bool = True, unsent: int = 0) -> Connection:
+    """A connection whose other side has sent `pieces`, and gone if it `ends`."""
+    incoming = Incoming()
     for piece in pieces:
-        reader.feed_data(piece)
-    reader.feed_eof()
-    return Connection(reader, cast("asyncio.StreamWriter", Nowhere()))
+        incoming.feed_data(piece)
+    if ends:
+        incoming.feed_eof()
+    return Connection(incoming, cast("asyncio.Transport", Nowhere(unsent)))
 
 
 class Nowhere:
+    """Whatever is asked is not what is tested here."""
+
+    def __init__(self, unsent: int) -> None:
+        self._unsent = unsent
+
     def write(self, data: bytes) -> None:
-        """Whatever is asked is not what is tested here."""
+        return
+
+    def get_write_buffer_size(self) -> int:
+        return self._unsent
