@@ -182,14 +182,16 @@ async def _serve_stdio(settings: Settings, emulator: bool, wire: "Wire | None") 
 
 async def _serve_http(settings: Settings, endpoint: EndpointSettings, emulator: bool) -> int:
     from cyberun_mcp.errors import ConfigurationError
+    from cyberun_mcp.signals import ignore_reload_until_serving
     from cyberun_mcp.transports.http import PATH
     from cyberun_mcp.transports.serving import check, listen, serve
     from cyberun_mcp.transports.workers import serve_with_workers
 
+    ignore_reload_until_serving()
     host, port = endpoint.host, endpoint.port
     async with _platform(settings, emulator) as chosen:
         try:
-            check(chosen, endpoint)
+            tokens = check(chosen, endpoint)
             listener = listen(host, port)
         except ConfigurationError as error:
             raise click.ClickException(str(error)) from error
@@ -199,8 +201,7 @@ async def _serve_http(settings: Settings, endpoint: EndpointSettings, emulator: 
             _say(f"Callers of this endpoint use the embedded platform's key: {chosen.api_key}")
         shown = f"[{host}]" if ":" in host else host
         _say(f"MCP endpoint: http://{shown}:{listener.getsockname()[1]}{PATH} (platform: {chosen.base_url})")
-        await (serve if endpoint.workers == 1 else serve_with_workers)(chosen, endpoint, listener)
-    return 0
+        return await (serve if endpoint.workers == 1 else serve_with_workers)(chosen, endpoint, listener, tokens)
 
 
 async def _serve_emulator(port: int, data: Path | None) -> int:
@@ -210,6 +211,7 @@ async def _serve_emulator(port: int, data: Path | None) -> int:
 
     _need_emulator()
     from cyberun_mcp.emulator import DataDirectoryError, emulator
+    from cyberun_mcp.signals import receive_signals
 
     try:
         async with emulator(port=port, data=data) as platform:
@@ -220,7 +222,7 @@ async def _serve_emulator(port: int, data: Path | None) -> int:
             _say("The embedded platform is running; Ctrl-C ends it.")
             if sys.platform == "win32":
                 await anyio.sleep_forever()
-            with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            with receive_signals(signal.SIGINT, signal.SIGTERM) as signals:
                 async for _ in signals:
                     break
     except (OSError, DataDirectoryError) as error:
@@ -256,8 +258,10 @@ def _importing() -> Iterator[None]:
 def _run(program: Callable[[], Awaitable[int]], event_loop: dict[str, Any] | None = None) -> int:
     import anyio
 
+    from cyberun_mcp.signals import end_in_order
+
     try:
-        return anyio.run(program, backend_options=event_loop)
+        return anyio.run(end_in_order, program, backend_options=event_loop)
     except KeyboardInterrupt:
         return 130
 

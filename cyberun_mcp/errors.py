@@ -83,6 +83,13 @@ class OutcomeUnknown(CyberunError):
     """A run was sent and the answer never came, so a paid task may already exist."""
 
 
+def first_cause(error: Exception) -> Exception:
+    """What happened, without the groups in which task groups wrap it."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 @dataclass(frozen=True)
 class Remedy:
     """What a tool knows about repairing its own failures.

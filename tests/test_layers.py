@@ -12,6 +12,7 @@ FLOORS = [
     "redaction",
     "errors",
     "open_files",
+    "signals",
     "telemetry",
     "settings",
     "endpoint",

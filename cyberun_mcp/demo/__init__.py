@@ -16,6 +16,7 @@ from mcp import MCPError
 from cyberun_mcp.demo.assistant import Assistant, DemoFailed, started_server
 from cyberun_mcp.demo.screen import Screen
 from cyberun_mcp.demo.story import tell
+from cyberun_mcp.errors import first_cause
 
 LONGEST = 120  # seconds; a demo takes about ten, so by then something hangs
 LOG_LINES = 15  # of the server's log, shown when something went wrong
@@ -47,7 +48,8 @@ async def _problem_on_the_way(screen: Screen, output: Path, picture: Path | None
     except* TimeoutError:
         problem = f"no end in sight after {LONGEST} seconds"
     except* (DemoFailed, MCPError, httpx2.HTTPError, OSError) as failures:
-        problem = _first_of(failures)
+        cause = first_cause(failures)
+        problem = str(cause) or type(cause).__name__
     return problem
 
 
@@ -61,13 +63,6 @@ async def _walk(screen: Screen, output: Path, log: TextIO) -> None:
         await tell(assistant, screen, output)
     screen.files(assistant.files)
     screen.what_next()
-
-
-def _first_of(failures: Exception) -> str:
-    """What happened, without the groups around it."""
-    while isinstance(failures, ExceptionGroup):
-        failures = failures.exceptions[0]
-    return str(failures) or type(failures).__name__
 
 
 def _end_of(log: TextIO) -> list[str]:

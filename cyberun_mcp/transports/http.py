@@ -51,11 +51,14 @@ class Application:
         endpoint: EndpointSettings | None = None,
         metrics: Metrics | None = None,
         transport: httpx2.AsyncBaseTransport | None = None,
+        tokens: ClientTokens | None = None,
     ) -> None:
         self.endpoint = endpoint or EndpointSettings()
         self.metrics = metrics or Metrics()
         self.drain = Drain()
-        self.tokens = ClientTokens(self.endpoint.client_tokens) if self.endpoint.client_tokens else None
+        if tokens is None and self.endpoint.client_tokens:
+            tokens = ClientTokens(self.endpoint.client_tokens)
+        self.tokens = tokens
         self._upstream = Upstream(settings, self.metrics, transport)
         credential_of = _own_credential(settings) if self.endpoint.own_key else _callers_credential
         self.pace = Pace()

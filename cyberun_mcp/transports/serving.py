@@ -6,18 +6,20 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from importlib.util import find_spec
 
 import anyio
 import uvicorn
+from anyio.abc import TaskStatus
 
 from cyberun_mcp.api.credentials import credential_from
 from cyberun_mcp.endpoint import EndpointSettings, refuse_open_door
 from cyberun_mcp.metrics import Metrics
 from cyberun_mcp.open_files import allow_open_files
 from cyberun_mcp.settings import Settings
+from cyberun_mcp.signals import receive_signals
 from cyberun_mcp.telemetry import exporter_configured
 from cyberun_mcp.transports.client_tokens import ClientTokens
 from cyberun_mcp.transports.http import Application
@@ -43,33 +45,41 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         listener.bind((host, port))
         listener.listen(BACKLOG)
+        listener.setblocking(False)
     except OSError:
         listener.close()
         raise
     return listener
 
 
-def check(settings: Settings, endpoint: EndpointSettings) -> None:
-    """Raise ConfigurationError when this endpoint must not, or could not, be served."""
+def check(settings: Settings, endpoint: EndpointSettings) -> ClientTokens | None:
+    """The client tokens, if any. Raises ConfigurationError when this endpoint must not, or could not, be served."""
     refuse_open_door(endpoint, settings)
     if endpoint.own_key:
         credential_from(settings.api_key, settings.team_id)
-    if endpoint.client_tokens:
-        ClientTokens(endpoint.client_tokens)
+    return ClientTokens(endpoint.client_tokens) if endpoint.client_tokens else None
 
 
-async def serve(settings: Settings, endpoint: EndpointSettings, listener: socket.socket) -> None:
+async def serve(
+    settings: Settings,
+    endpoint: EndpointSettings,
+    listener: socket.socket,
+    tokens: ClientTokens | None,
+    on_serving: Callable[[], None] = lambda: None,
+) -> int:
     """Serve on `listener` until SIGINT or SIGTERM, then let running calls finish; SIGHUP reads the client tokens again.
 
-    A second signal does not wait for anyone.
+    A second signal does not wait for anyone. `on_serving` is called once connections are accepted. Returns the exit
+    status to end with.
     """
     allow_open_files(OPEN_FILES)
     async with telemetry_from(os.environ) as metrics:
-        application = Application(settings, endpoint, metrics)
-        server = _Uvicorn(_configuration(application))
+        application = Application(settings, endpoint, metrics, tokens=tokens)
+        server = _Uvicorn(_configuration(application), on_serving)
 
-        async def end_on_signal() -> None:
-            with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async def end_on_signal(*, task_status: TaskStatus[None]) -> None:
+            with receive_signals(signal.SIGINT, signal.SIGTERM) as signals:
+                task_status.started()
                 async for _ in signals:
                     if application.drain.begun:
                         server.force_exit = server.should_exit = True
@@ -80,20 +90,22 @@ async def serve(settings: Settings, endpoint: EndpointSettings, listener: socket
             await application.drain.finish(endpoint.drain_seconds)
             server.should_exit = True
 
-        async def reload_on_signal() -> None:
-            with anyio.open_signal_receiver(signal.SIGHUP) as signals:
+        async def reload_on_signal(*, task_status: TaskStatus[None]) -> None:
+            with receive_signals(signal.SIGHUP) as signals:
+                task_status.started()
                 async for _ in signals:
                     if application.tokens:
                         application.tokens.reload()
 
         async with anyio.create_task_group() as tasks:
             if sys.platform != "win32":
-                tasks.start_soon(end_on_signal)
-                tasks.start_soon(reload_on_signal)
+                await tasks.start(end_on_signal)
+                await tasks.start(reload_on_signal)
             tasks.start_soon(application.pace.keep)
             async with application.running():
                 await server.serve(sockets=_handles(listener, ACCEPTED_AT_ONCE // endpoint.workers))
             tasks.cancel_scope.cancel()
+    return 0
 
 
 def event_loop_options() -> dict[str, bool]:
@@ -108,6 +120,9 @@ def _handles(listener: socket.socket, at_once: int) -> list[socket.socket]:
     mind; asyncio's own loop takes all there are). With 5,000 waits open turns are long, and a new connection waited
     10 s to be accepted.
     """
+    # A worker's copy says of itself that it blocks, and `dup` would make that true of the one socket all workers share:
+    # whichever of them then loses the race for a connection stands still in `accept` until the next one comes.
+    listener.setblocking(False)
     more = at_once - 1 if event_loop_options()["use_uvloop"] else 0
     return [listener, *(listener.dup() for _ in range(more))]
 
@@ -152,6 +167,10 @@ def _configuration(application: Application) -> uvicorn.Config:
 class _Uvicorn(uvicorn.Server):
     """uvicorn that leaves signals to us where we can take them: it re-raises them, and the exit status says so."""
 
+    def __init__(self, config: uvicorn.Config, on_serving: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_serving = on_serving
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # It would close connections that have just been accepted with their request unread, and whoever sent one could
         # not tell whether it was carried out. So it listens no more, but answers these.
@@ -167,6 +186,7 @@ class _Uvicorn(uvicorn.Server):
         gc.collect()
         gc.freeze()
         gc.set_threshold(*CALM)
+        self._on_serving()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

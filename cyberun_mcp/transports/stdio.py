@@ -13,6 +13,7 @@ from mcp.server.stdio import stdio_server
 from mcp.shared._stream_protocols import ReadStream, WriteStream
 from mcp.shared.message import SessionMessage
 
+from cyberun_mcp.signals import receive_signals
 from cyberun_mcp.transports.eras import serve_both_eras
 from cyberun_mcp.transports.pipe import open_pipe
 from cyberun_mcp.transports.wire import Wire, take_wire
@@ -30,7 +31,7 @@ async def serve_stdio(server: Server[Any], wire: Wire | None = None) -> int:
 
     async def end_on_signal(end: Callable[[], None]) -> None:
         nonlocal status
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        with receive_signals(signal.SIGINT, signal.SIGTERM) as signals:
             async for number in signals:
                 status = 130 if number == signal.SIGINT else 0
                 end()

@@ -15,10 +15,10 @@ import anyio
 import httpx2
 
 COMMAND = str(Path(sys.executable).with_name("cyberun-mcp"))
-STARTING = 20  # seconds
+STARTING = 60  # seconds
 
 
-async def until(true: Callable[[], bool], seconds: float = 10) -> None:
+async def until(true: Callable[[], bool], seconds: float = 60) -> None:
     """Wait for something that another process or thread does."""
     with anyio.fail_after(seconds):
         while not true():  # noqa: ASYNC110 - nobody over there could set an event of ours
