@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 
 from cyberun_mcp.emulator.containers.word_pairs import reply_to
-from cyberun_mcp.emulator.identity import new_id
+from cyberun_mcp.emulator.formats import new_id
 
 MODEL = "emulator-word-pairs"
 

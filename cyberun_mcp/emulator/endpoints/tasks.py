@@ -8,7 +8,7 @@ from typing import Any
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from cyberun_mcp.emulator.errors import ApiError, not_found
-from cyberun_mcp.emulator.identity import timestamp
+from cyberun_mcp.emulator.formats import format_timestamp
 from cyberun_mcp.emulator.paging import Page
 from cyberun_mcp.emulator.parts import Call, Platform
 from cyberun_mcp.emulator.scheduling.watch import TaskEvent, state_event
@@ -119,7 +119,7 @@ def _links(task: Task, storage: Storage) -> tuple[dict[str, Any], str | None]:
     """An agent's task has the one link to its primary output, a cloud task one for each output."""
     if task.outputs is None:
         return {"download_url": None, "download_urls": None}, None
-    expires_at = timestamp(time.time() + LINK_SECONDS)
+    expires_at = format_timestamp(time.time() + LINK_SECONDS)
     if task.dispatch_target == "cloud":
         links = {output: storage.download_link(key) for output, key in task.outputs.items()}
         return {"download_url": None, "download_urls": links}, expires_at

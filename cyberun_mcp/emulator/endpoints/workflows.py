@@ -6,7 +6,7 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 from cyberun_mcp.emulator.errors import ApiError, not_found
-from cyberun_mcp.emulator.identity import new_id
+from cyberun_mcp.emulator.formats import new_id
 from cyberun_mcp.emulator.paging import Page
 from cyberun_mcp.emulator.parts import Call
 from cyberun_mcp.emulator.state.tasks import NewTask

@@ -5,7 +5,7 @@ import platform
 from dataclasses import dataclass, field
 from typing import Any
 
-from cyberun_mcp.emulator.identity import now
+from cyberun_mcp.emulator.formats import current_timestamp
 
 GPU_TYPE = "none (CPU emulator)"
 GATEWAY_ID = "gw-emulator"
@@ -21,7 +21,7 @@ class Agent:
     in_tunnel: bool = False
     """Its operator holds an interactive session open, so it takes no tasks. Here that never changes."""
     current_task_id: str | None = None
-    connected_at: str = field(default_factory=now)
+    connected_at: str = field(default_factory=current_timestamp)
 
     @property
     def status(self) -> str:
@@ -46,7 +46,7 @@ class Agent:
             "agent_id": self.agent_id,
             "agent_status": self.status,
             "agent_labels": list(self.labels),
-            "last_heartbeat": now(),
+            "last_heartbeat": current_timestamp(),
             "agent_version": _VERSION,
             "tool": "cyberun-mcp-emulator",
             "tool_version": _VERSION,

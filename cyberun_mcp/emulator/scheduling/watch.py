@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from cyberun_mcp.emulator.identity import now
+from cyberun_mcp.emulator.formats import current_timestamp
 from cyberun_mcp.emulator.state.tasks import Task
 from cyberun_mcp.emulator.workflows.job import Progress
 
@@ -27,7 +27,7 @@ class TaskEvent:
 
 def status_event(task_id: str, status: str) -> TaskEvent:
     """A task has come to a status that is not its last."""
-    return TaskEvent("status", {"task_id": task_id, "status": status, "timestamp": now()})
+    return TaskEvent("status", {"task_id": task_id, "status": status, "timestamp": current_timestamp()})
 
 
 def progress_event(task_id: str, progress: Progress) -> TaskEvent:
@@ -38,7 +38,7 @@ def progress_event(task_id: str, progress: Progress) -> TaskEvent:
     data |= {"step_current": progress.current, "step_total": progress.total}
     if progress.stage is not None:
         data |= {"stage": progress.stage, "message": progress.message or ""}
-    return TaskEvent("progress", {**data, "timestamp": now()})
+    return TaskEvent("progress", {**data, "timestamp": current_timestamp()})
 
 
 def state_event(task: Task) -> TaskEvent:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cyberun_mcp.emulator.identity import now
+from cyberun_mcp.emulator.formats import current_timestamp
 from cyberun_mcp.emulator.paging import Page
 
 STATUSES = ("pending", "waiting", "queued", "running", "completed", "failed", "cancelled")
@@ -79,7 +79,7 @@ class Tasks:
             " target_pool, submitter_region, tool_type, task_status, created_at)"
             " VALUES (:id, :team_id, :workflow_id, :workflow_slug, :version, :parameters, :origin, :dispatch_target,"
             " :target_pool, :submitter_region, :tool_type, 'pending', :created_at)",
-            {**vars(task), "parameters": json.dumps(task.parameters), "created_at": now()},
+            {**vars(task), "parameters": json.dumps(task.parameters), "created_at": current_timestamp()},
         )
 
     def get(self, task_id: str) -> Task | None:
@@ -131,28 +131,28 @@ class Tasks:
         self._connection.execute(
             "UPDATE tasks SET task_status = 'running', started_at = ?, agent_id = ?, agent_labels = ?, gateway_id = ?,"
             " gpu_type = ? WHERE id = ?",
-            (now(), agent_id, json.dumps(list(labels)), gateway_id, gpu_type, task_id),
+            (current_timestamp(), agent_id, json.dumps(list(labels)), gateway_id, gpu_type, task_id),
         )
 
     def complete(self, task_id: str, *, task_output: Mapping[str, Any], outputs: Mapping[str, str]) -> None:
         """The task is done and its outputs are in the object storage."""
         self._connection.execute(
             "UPDATE tasks SET task_status = 'completed', completed_at = ?, task_output = ?, outputs = ? WHERE id = ?",
-            (now(), json.dumps(task_output), json.dumps(outputs), task_id),
+            (current_timestamp(), json.dumps(task_output), json.dumps(outputs), task_id),
         )
 
     def end(self, task_id: str, status: str, error: str = "") -> None:
         """The task has failed or was cancelled."""
         self._connection.execute(
             "UPDATE tasks SET task_status = ?, task_error = ?, completed_at = ? WHERE id = ?",
-            (status, error, now(), task_id),
+            (status, error, current_timestamp(), task_id),
         )
 
     def fail_interrupted(self) -> None:
         """On start: what was running when the last process ended is not running any more."""
         self._connection.execute(
             "UPDATE tasks SET task_status = 'failed', task_error = ?, completed_at = ? WHERE task_status = 'running'",
-            (INTERRUPTED, now()),
+            (INTERRUPTED, current_timestamp()),
         )
 
 

@@ -4,7 +4,7 @@ import secrets
 import sqlite3
 from dataclasses import dataclass
 
-from cyberun_mcp.emulator.identity import new_id, new_key, now
+from cyberun_mcp.emulator.formats import current_timestamp, new_id, new_key
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Teams:
     def named(self, team_id: str, noun: str, slug: str) -> Named:
         """The id of a team's workflow or service, made the first time the team has it."""
         self._connection.execute(
-            "INSERT OR IGNORE INTO named VALUES (?, ?, ?, ?, ?)", (team_id, noun, slug, new_id(), now())
+            "INSERT OR IGNORE INTO named VALUES (?, ?, ?, ?, ?)", (team_id, noun, slug, new_id(), current_timestamp())
         )
         row = self._connection.execute(
             "SELECT id, created_at FROM named WHERE team_id = ? AND noun = ? AND slug = ?", (team_id, noun, slug)

@@ -2,7 +2,7 @@
 
 import sqlite3
 
-from cyberun_mcp.emulator.identity import now
+from cyberun_mcp.emulator.formats import current_timestamp
 
 
 class Uploads:
@@ -14,7 +14,8 @@ class Uploads:
     def add(self, file_key: str, *, team_id: str, file_size: int, content_type: str) -> None:
         """Remember a key that was given out."""
         self._connection.execute(
-            "INSERT INTO uploads VALUES (?, ?, ?, ?, ?)", (file_key, team_id, file_size, content_type, now())
+            "INSERT INTO uploads VALUES (?, ?, ?, ?, ?)",
+            (file_key, team_id, file_size, content_type, current_timestamp()),
         )
 
     def belongs_to(self, file_key: str, team_id: str) -> bool:

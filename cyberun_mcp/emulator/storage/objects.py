@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from cyberun_mcp.emulator.identity import new_id
+from cyberun_mcp.emulator.formats import new_id
 from cyberun_mcp.emulator.storage.signing import Signer
 
 BUCKET_PATH = "/bucket/"
