@@ -8,7 +8,7 @@ from typing import Any
 from starlette.requests import Request
 
 from cyberun_mcp.emulator.containers.gateway import Gateway
-from cyberun_mcp.emulator.errors import ApiError
+from cyberun_mcp.emulator.errors import RequestRejected
 from cyberun_mcp.emulator.scheduling.scheduler import Scheduler
 from cyberun_mcp.emulator.scheduling.watch import Watch
 from cyberun_mcp.emulator.seed import Team
@@ -49,7 +49,7 @@ class Call:
     def require_member(self) -> None:
         """Refuse viewers, who may only read."""
         if self.caller.role == "viewer":
-            raise ApiError(403, "permission denied: your role in this team is viewer, this needs member")
+            raise RequestRejected(403, "permission denied: your role in this team is viewer, this needs member")
 
     async def body(self) -> dict[str, Any]:
         """The JSON object in the request's body."""
@@ -60,7 +60,7 @@ class Call:
                 # Half of a surrogate pair may stand in JSON, but not in UTF-8: not in a file, nor in the database.
                 json.dumps(body, ensure_ascii=False).encode()
         except (ValueError, RecursionError):  # not JSON, not UTF-8, or nested without end
-            raise ApiError(400, "malformed JSON in the request body") from None
+            raise RequestRejected(400, "malformed JSON in the request body") from None
         if not isinstance(body, dict):
-            raise ApiError(400, "the request body must be a JSON object")
+            raise RequestRejected(400, "the request body must be a JSON object")
         return body

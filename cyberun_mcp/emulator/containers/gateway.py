@@ -6,7 +6,7 @@ import httpx2
 
 from cyberun_mcp.emulator.containers.running import Instance
 from cyberun_mcp.emulator.containers.services import Service
-from cyberun_mcp.emulator.errors import ApiError
+from cyberun_mcp.emulator.errors import RequestRejected
 from cyberun_mcp.emulator.state.teams import Named
 
 _HOP_BY_HOP = frozenset(
@@ -55,14 +55,16 @@ class Gateway:
         try:
             return await self._client.send(request, stream=True)
         except httpx2.HTTPError as error:
-            raise ApiError(502, f"service {service.slug} did not answer: {error or type(error).__name__}") from error
+            raise RequestRejected(
+                502, f"service {service.slug} did not answer: {error or type(error).__name__}"
+            ) from error
 
     async def _healthy_instance(self, named: Named, service: Service) -> Instance:
         if service.status != "running":
-            raise ApiError(400, f"service {service.slug} is not running (status: {service.status})")
+            raise RequestRejected(400, f"service {service.slug} is not running (status: {service.status})")
         instance = self._instances[named.id]
         if not await instance.is_healthy(self._client):
-            raise ApiError(503, f"service {service.slug} is running but has no healthy instance")
+            raise RequestRejected(503, f"service {service.slug} is running but has no healthy instance")
         return instance
 
 

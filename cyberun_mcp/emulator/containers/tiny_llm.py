@@ -11,13 +11,10 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 
 from cyberun_mcp.emulator.containers.word_pairs import reply_to
+from cyberun_mcp.emulator.errors import InvalidChatRequest
 from cyberun_mcp.emulator.formats import new_id
 
 MODEL = "emulator-word-pairs"
-
-
-class _BadRequestError(Exception):
-    """The request is not one this service understands."""
 
 
 async def _health(_request: Request) -> Response:
@@ -33,7 +30,7 @@ async def _chat(request: Request) -> Response:
     try:
         asked = _asked(await request.body())
         prompt = _last_user_message(asked)
-    except _BadRequestError as error:
+    except InvalidChatRequest as error:
         return JSONResponse({"error": {"message": str(error), "type": "invalid_request_error"}}, status_code=400)
     reply = reply_to(prompt)
     if asked.get("stream") is True:
@@ -57,9 +54,9 @@ def _asked(body: bytes) -> dict[str, Any]:
     try:
         asked = json.loads(body)
     except ValueError:
-        raise _BadRequestError("the body is not JSON") from None
+        raise InvalidChatRequest("the body is not JSON") from None
     if not isinstance(asked, dict) or not isinstance(asked.get("messages"), list):
-        raise _BadRequestError("messages must be an array")
+        raise InvalidChatRequest("messages must be an array")
     return asked
 
 
@@ -67,7 +64,7 @@ def _last_user_message(asked: dict[str, Any]) -> str:
     for message in reversed(asked["messages"]):
         if isinstance(message, dict) and message.get("role") == "user":
             return _as_text(message.get("content"))
-    raise _BadRequestError("messages has no user message")
+    raise InvalidChatRequest("messages has no user message")
 
 
 def _as_text(content: Any) -> str:
@@ -76,7 +73,7 @@ def _as_text(content: Any) -> str:
         return content
     if isinstance(content, list):
         return " ".join(str(part["text"]) for part in content if isinstance(part, dict) and "text" in part)
-    raise _BadRequestError("content must be a string or an array of parts")
+    raise InvalidChatRequest("content must be a string or an array of parts")
 
 
 def _chunks(reply: str) -> Iterator[str]:

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from cyberun_mcp.emulator.containers.gateway import Headers, relayed
 from cyberun_mcp.emulator.containers.services import Service
-from cyberun_mcp.emulator.errors import ApiError, not_found
+from cyberun_mcp.emulator.errors import RequestRejected, not_found
 from cyberun_mcp.emulator.paging import Page
 from cyberun_mcp.emulator.parts import Call
 from cyberun_mcp.emulator.state.teams import Named
@@ -76,7 +76,7 @@ async def invoke(call: Call) -> Response:
         # Raw, because its headers are handed on: they speak of these bytes, compressed or not.
         answer = b"".join([chunk async for chunk in upstream.aiter_raw()])
     except httpx2.HTTPError as error:
-        raise ApiError(502, f"service {service.slug} broke off its answer: {error}") from error
+        raise RequestRejected(502, f"service {service.slug} broke off its answer: {error}") from error
     finally:
         await upstream.aclose()
     return JSONResponse(
@@ -117,14 +117,14 @@ def _service(call: Call) -> tuple[Named, Service]:
 def _method(body: Mapping[str, Any]) -> str:
     method = body.get("method")
     if method not in _METHODS:
-        raise ApiError(400, f"method must be one of {', '.join(_METHODS)}")
+        raise RequestRejected(400, f"method must be one of {', '.join(_METHODS)}")
     return str(method)
 
 
 def _target(body: Mapping[str, Any]) -> bytes:
     path = body.get("path")
     if not isinstance(path, str) or not _PATH.fullmatch(path):
-        raise ApiError(400, "path must begin with a single / and be a URL path, with a query at most")
+        raise RequestRejected(400, "path must begin with a single / and be a URL path, with a query at most")
     return path.encode()
 
 
@@ -133,10 +133,10 @@ def _headers(body: Mapping[str, Any]) -> Headers:
     if headers is None:
         return []
     if not isinstance(headers, dict):
-        raise ApiError(400, "headers must be an object of strings")
+        raise RequestRejected(400, "headers must be an object of strings")
     for name, value in headers.items():
         if not isinstance(value, str) or not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
-            raise ApiError(400, f"headers: {name!r} is not a valid header")
+            raise RequestRejected(400, f"headers: {name!r} is not a valid header")
     return list(headers.items())
 
 
@@ -147,4 +147,4 @@ def _content(body: Mapping[str, Any]) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (TypeError, ValueError, binascii.Error):
-        raise ApiError(400, "body_base64 must be base64") from None
+        raise RequestRejected(400, "body_base64 must be base64") from None

@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from cyberun_mcp.emulator.errors import ApiError, not_found
+from cyberun_mcp.emulator.errors import RequestRejected, not_found
 from cyberun_mcp.emulator.formats import format_timestamp
 from cyberun_mcp.emulator.paging import Page
 from cyberun_mcp.emulator.parts import Call, Platform
@@ -21,7 +21,7 @@ async def list_tasks(call: Call) -> Response:
     page = Page.of(call.request.query_params)
     status = call.request.query_params.get("status")
     if status is not None and status not in STATUSES:
-        raise ApiError(400, f"status must be one of {', '.join(STATUSES)}")
+        raise RequestRejected(400, f"status must be one of {', '.join(STATUSES)}")
     tasks, total = call.platform.store.tasks.page(call.team.id, page, status)
     return JSONResponse({"task_list": [_item(task) for task in tasks], "page_meta": page.meta(total)})
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from cyberun_mcp.emulator.errors import ApiError, not_found
+from cyberun_mcp.emulator.errors import RequestRejected, not_found
 from cyberun_mcp.emulator.formats import new_id
 from cyberun_mcp.emulator.paging import Page
 from cyberun_mcp.emulator.parts import Call
@@ -71,7 +71,7 @@ async def _run(call: Call, named: Named, workflow: Workflow, version: int) -> Re
     body = await call.body()
     definition = _definition(workflow, version)
     if workflow.status == "disabled":
-        raise ApiError(409, f"workflow {workflow.slug} is disabled and takes no new tasks")
+        raise RequestRejected(409, f"workflow {workflow.slug} is disabled and takes no new tasks")
     new = NewTask(
         id=new_id(),
         team_id=call.team.id,
@@ -93,7 +93,7 @@ async def _run(call: Call, named: Named, workflow: Workflow, version: int) -> Re
 def _parameters(call: Call, definition: Definition, body: Mapping[str, Any]) -> dict[str, Any]:
     given = body.get("parameters", {})
     if not isinstance(given, dict):
-        raise ApiError(400, "parameters must be a JSON object")
+        raise RequestRejected(400, "parameters must be a JSON object")
     uploads, storage, team_id = call.platform.store.uploads, call.platform.storage, call.team.id
     return settle(definition, given, lambda key: uploads.belongs_to(key, team_id) and storage.has(key))
 
@@ -101,21 +101,21 @@ def _parameters(call: Call, definition: Definition, body: Mapping[str, Any]) -> 
 def _dispatch_target(definition: Definition, body: Mapping[str, Any]) -> str:
     target = _text(body, "dispatch_target") or definition.default_dispatch_target
     if target not in _DISPATCH_TARGETS:
-        raise ApiError(400, f"dispatch_target must be one of {', '.join(_DISPATCH_TARGETS)}")
+        raise RequestRejected(400, f"dispatch_target must be one of {', '.join(_DISPATCH_TARGETS)}")
     return target
 
 
 def _tool_type(definition: Definition, body: Mapping[str, Any]) -> str:
     asked = _text(body, "tool_type") or definition.tool_type
     if asked != definition.tool_type:
-        raise ApiError(400, f"tool_type: this workflow runs on {definition.tool_type}")
+        raise RequestRejected(400, f"tool_type: this workflow runs on {definition.tool_type}")
     return asked
 
 
 def _text(body: Mapping[str, Any], name: str) -> str | None:
     value = body.get(name)
     if value is not None and not isinstance(value, str):
-        raise ApiError(400, f"{name} must be a string")
+        raise RequestRejected(400, f"{name} must be a string")
     return value
 
 

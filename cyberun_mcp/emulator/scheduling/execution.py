@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from cyberun_mcp.emulator.errors import WorkflowFailed, WorkflowStopped
 from cyberun_mcp.emulator.state.tasks import Task
 from cyberun_mcp.emulator.storage.bucket import media_type
 from cyberun_mcp.emulator.storage.objects import Storage
 from cyberun_mcp.emulator.workflows.definition import Definition
-from cyberun_mcp.emulator.workflows.job import Job, Output, Progress, Rendered, RenderError, StoppedError
+from cyberun_mcp.emulator.workflows.job import Job, Output, Progress, Rendered
 
 _log = logging.getLogger(__name__)
 
@@ -36,9 +37,9 @@ def perform(
         with storage.scratch_folder() as folder:
             rendered = definition.render(Job(task.parameters, inputs, folder, report, stop))
             return _keep(task, rendered, folder, storage)
-    except StoppedError:
+    except WorkflowStopped:
         return Ending("stopped")
-    except RenderError as error:
+    except WorkflowFailed as error:
         return Ending("failed", error=str(error))
     except Exception as error:
         # An agent's crash is the end of the task, never of the platform.

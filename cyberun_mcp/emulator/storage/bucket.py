@@ -8,9 +8,9 @@ import anyio
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
+from cyberun_mcp.emulator.errors import InvalidSignature
 from cyberun_mcp.emulator.state.uploads import Uploads
 from cyberun_mcp.emulator.storage.objects import Storage
-from cyberun_mcp.emulator.storage.signing import SignatureError
 
 
 class Bucket:
@@ -26,7 +26,7 @@ class Bucket:
             self._storage.signer.check(
                 request.method, request.scope["path"], request.scope["query_string"].decode("ascii"), request.headers
             )
-        except SignatureError as error:
+        except InvalidSignature as error:
             return _refusal(403, error.code, str(error))
         key = str(request.path_params["key"])
         return await self._store(request, key) if request.method == "PUT" else self._deliver(key)

@@ -12,16 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl, quote, urlsplit
 
+from cyberun_mcp.emulator.errors import InvalidSignature
+
 _ALGORITHM = "AWS4-HMAC-SHA256"
 _REGION = "local"
-
-
-class SignatureError(Exception):
-    """A URL that does not hold; `code` is the S3 error code."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 @dataclass(frozen=True)
@@ -58,18 +52,18 @@ class Signer:
             signed_at = datetime.strptime(query["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
             lifetime = int(query["X-Amz-Expires"])
         except (KeyError, ValueError):
-            raise SignatureError("AccessDenied", "Access Denied") from None
+            raise InvalidSignature("AccessDenied", "Access Denied") from None
         missing = [name for name in names if name not in headers]
         if missing:
-            raise SignatureError("AccessDenied", f"Signed headers are missing from the request: {', '.join(missing)}")
+            raise InvalidSignature("AccessDenied", f"Signed headers are missing from the request: {', '.join(missing)}")
         expected = self._signature(method, path, query, {name: headers[name] for name in names})
         if not hmac.compare_digest(expected.encode(), claimed.encode()):
-            raise SignatureError(
+            raise InvalidSignature(
                 "SignatureDoesNotMatch",
                 "The request signature we calculated does not match the signature you provided.",
             )
         if time.time() > signed_at.timestamp() + lifetime:
-            raise SignatureError("AccessDenied", "Request has expired")
+            raise InvalidSignature("AccessDenied", "Request has expired")
 
     def _signature(self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str]) -> str:
         date = query.get("X-Amz-Date", "")

@@ -1,6 +1,7 @@
 """`always-fails`: begins like the others, and fails midway."""
 
-from cyberun_mcp.emulator.workflows.job import Job, Progress, Rendered, RenderError
+from cyberun_mcp.emulator.errors import WorkflowFailed
+from cyberun_mcp.emulator.workflows.job import Job, Progress, Rendered
 from cyberun_mcp.emulator.workflows.landscape import Landscape
 from cyberun_mcp.emulator.workflows.palette import motif_of
 
@@ -14,7 +15,7 @@ def render(job: Job) -> Rendered:
     for step in range(1, done + 1):
         landscape.expose(step)
         job.finished(Progress(step, _STEPS, node="3"))
-    raise RenderError(
+    raise WorkflowFailed(
         f"node 8 (VAEDecode) failed after step {done} of {_STEPS}: expected a latent of 4 channels, got 16"
         " (deliberate failure of the emulator's always-fails workflow)"
     )

@@ -6,13 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-
-class RenderError(Exception):
-    """The workflow failed; the message becomes the task's error."""
-
-
-class StoppedError(Exception):
-    """The renderer was told to stop and did."""
+from cyberun_mcp.emulator.errors import WorkflowStopped
 
 
 @dataclass(frozen=True)
@@ -74,7 +68,7 @@ class Job:
     def checkpoint(self) -> None:
         """Stop here if told to. Called often enough that a cancellation takes effect within about 0.1 s."""
         if self.stop.is_set():
-            raise StoppedError
+            raise WorkflowStopped
 
     def finished(self, progress: Progress) -> None:
         """Report a step that is done."""

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cyberun_mcp.emulator.errors import ApiError
+from cyberun_mcp.emulator.errors import RequestRejected
 from cyberun_mcp.emulator.workflows.definition import Definition, Parameter
 
 
@@ -22,11 +22,11 @@ def settle(definition: Definition, given: Mapping[str, Any], is_uploaded: Callab
 def _settle(parameter: Parameter, value: Any, is_uploaded: Callable[[str], bool]) -> Any:
     if value is None:
         if parameter.required:
-            raise ApiError(400, f"missing required parameter: {parameter.key}")
+            raise RequestRejected(400, f"missing required parameter: {parameter.key}")
         return parameter.default
     complaint = _complaint(parameter, value, is_uploaded)
     if complaint:
-        raise ApiError(400, f"invalid parameter {parameter.key}: {complaint}")
+        raise RequestRejected(400, f"invalid parameter {parameter.key}: {complaint}")
     return value
 
 
