@@ -9,12 +9,12 @@ from starlette.requests import Request
 
 from cyberun_mcp.emulator.containers.gateway import Gateway
 from cyberun_mcp.emulator.errors import RequestRejected
+from cyberun_mcp.emulator.object_storage import ObjectStorage
 from cyberun_mcp.emulator.scheduling.scheduler import Scheduler
 from cyberun_mcp.emulator.scheduling.watch import Watch
 from cyberun_mcp.emulator.seed import Team
 from cyberun_mcp.emulator.state.store import Store
 from cyberun_mcp.emulator.state.teams import Caller
-from cyberun_mcp.emulator.storage.objects import Storage
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Platform:
     """Everything an endpoint may need."""
 
     store: Store
-    storage: Storage
+    storage: ObjectStorage
     watch: Watch
     scheduler: Scheduler
     gateway: Gateway

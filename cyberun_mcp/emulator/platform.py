@@ -12,13 +12,13 @@ from cyberun_mcp.emulator import Emulator, seed
 from cyberun_mcp.emulator.app import build_app
 from cyberun_mcp.emulator.containers.gateway import Gateway
 from cyberun_mcp.emulator.containers.running import running_instances
+from cyberun_mcp.emulator.object_storage import ObjectStorage
 from cyberun_mcp.emulator.parts import Platform
 from cyberun_mcp.emulator.scheduling.scheduler import Scheduler
 from cyberun_mcp.emulator.scheduling.watch import Watch
 from cyberun_mcp.emulator.serving import bound_socket, origin_of, serving
+from cyberun_mcp.emulator.signed_urls import UrlSigner
 from cyberun_mcp.emulator.state.store import Store
-from cyberun_mcp.emulator.storage.objects import Storage
-from cyberun_mcp.emulator.storage.signing import Signer
 
 # Well above what the services here take, and below what MCP clients wait for a tool.
 _GATEWAY_TIMEOUT = httpx2.Timeout(30)
@@ -31,7 +31,7 @@ async def running_platform(*, data: Path | None, port: int, host: str) -> AsyncI
         origin = origin_of(listening)
         main, other = seed.main_team(store.teams), seed.other_team(store.teams)
         teams = {main.id: main, other.id: other}
-        storage = Storage(folder, Signer(origin, store.teams.signing_secret()))
+        storage = ObjectStorage(folder, UrlSigner(origin, store.teams.signing_secret()))
         watch = Watch()
         async with (
             _scheduler(store, storage, watch, teams) as scheduler,
@@ -72,7 +72,7 @@ def _open_store(folder: Path) -> Iterator[Store]:
 
 @asynccontextmanager
 async def _scheduler(
-    store: Store, storage: Storage, watch: Watch, teams: dict[str, seed.Team]
+    store: Store, storage: ObjectStorage, watch: Watch, teams: dict[str, seed.Team]
 ) -> AsyncIterator[Scheduler]:
     store.tasks.fail_interrupted()
     scheduler = Scheduler(store.tasks, storage, watch, {team.id: team.agents for team in teams.values()})

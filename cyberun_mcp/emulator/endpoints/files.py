@@ -7,8 +7,8 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 from cyberun_mcp.emulator.errors import RequestRejected
+from cyberun_mcp.emulator.object_storage import new_upload_key
 from cyberun_mcp.emulator.parts import Call
-from cyberun_mcp.emulator.storage.objects import input_key
 
 _LARGEST_FILE = 500 * 1024 * 1024
 _LONGEST_NAME = 255
@@ -20,13 +20,13 @@ async def presign(call: Call) -> Response:
     call.require_member()
     body = await call.body()
     name, size, content_type = _file_name(body), _file_size(body), _content_type(body)
-    key = input_key(call.team.id, name, content_type)
+    key = new_upload_key(call.team.id, name, content_type)
     call.platform.store.uploads.add(key, team_id=call.team.id, file_size=size, content_type=content_type)
     storage = call.platform.storage
     return JSONResponse(
         {
             "file_key": key,
-            "upload_url": storage.upload_link(key, size),
+            "upload_url": storage.upload_url(key, size),
             "upload_headers": storage.upload_headers(size),
         }
     )

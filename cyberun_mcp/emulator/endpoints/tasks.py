@@ -9,11 +9,11 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from cyberun_mcp.emulator.errors import RequestRejected, not_found
 from cyberun_mcp.emulator.formats import format_timestamp
+from cyberun_mcp.emulator.object_storage import URL_LIFETIME_SECONDS, ObjectStorage
 from cyberun_mcp.emulator.paging import Page
 from cyberun_mcp.emulator.parts import Call, Platform
 from cyberun_mcp.emulator.scheduling.watch import TaskEvent, state_event
 from cyberun_mcp.emulator.state.tasks import STATUSES, Task
-from cyberun_mcp.emulator.storage.objects import LINK_SECONDS, Storage
 
 
 async def list_tasks(call: Call) -> Response:
@@ -115,13 +115,13 @@ def _item(task: Task) -> dict[str, Any]:
     }
 
 
-def _links(task: Task, storage: Storage) -> tuple[dict[str, Any], str | None]:
+def _links(task: Task, storage: ObjectStorage) -> tuple[dict[str, Any], str | None]:
     """An agent's task has the one link to its primary output, a cloud task one for each output."""
     if task.outputs is None:
         return {"download_url": None, "download_urls": None}, None
-    expires_at = format_timestamp(time.time() + LINK_SECONDS)
+    expires_at = format_timestamp(time.time() + URL_LIFETIME_SECONDS)
     if task.dispatch_target == "cloud":
-        links = {output: storage.download_link(key) for output, key in task.outputs.items()}
+        links = {output: storage.download_url(key) for output, key in task.outputs.items()}
         return {"download_url": None, "download_urls": links}, expires_at
     primary = next(iter(task.outputs.values()))
-    return {"download_url": storage.download_link(primary), "download_urls": None}, expires_at
+    return {"download_url": storage.download_url(primary), "download_urls": None}, expires_at

@@ -95,7 +95,7 @@ def _parameters(call: Call, definition: Definition, body: Mapping[str, Any]) -> 
     if not isinstance(given, dict):
         raise RequestRejected(400, "parameters must be a JSON object")
     uploads, storage, team_id = call.platform.store.uploads, call.platform.storage, call.team.id
-    return settle(definition, given, lambda key: uploads.belongs_to(key, team_id) and storage.has(key))
+    return settle(definition, given, lambda key: uploads.belongs_to(key, team_id) and storage.contains(key))
 
 
 def _dispatch_target(definition: Definition, body: Mapping[str, Any]) -> str:

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cyberun_mcp.emulator.errors import WorkflowFailed, WorkflowStopped
+from cyberun_mcp.emulator.object_storage import ObjectStorage, guess_content_type
 from cyberun_mcp.emulator.state.tasks import Task
-from cyberun_mcp.emulator.storage.bucket import media_type
-from cyberun_mcp.emulator.storage.objects import Storage
 from cyberun_mcp.emulator.workflows.definition import Definition
 from cyberun_mcp.emulator.workflows.job import Job, Output, Progress, Rendered
 
@@ -28,13 +27,17 @@ class Ending:
 
 
 def perform(
-    task: Task, definition: Definition, storage: Storage, stop: threading.Event, report: Callable[[Progress], None]
+    task: Task,
+    definition: Definition,
+    storage: ObjectStorage,
+    stop: threading.Event,
+    report: Callable[[Progress], None],
 ) -> Ending:
     """Run a task to its end, in the calling thread. Outputs become objects only when all of them are there."""
     files = {parameter.key for parameter in definition.parameters if parameter.type == "file"}
     inputs = {key: storage.path(value) for key, value in task.parameters.items() if key in files and value}
     try:
-        with storage.scratch_folder() as folder:
+        with storage.temporary_folder() as folder:
             rendered = definition.render(Job(task.parameters, inputs, folder, report, stop))
             return _keep(task, rendered, folder, storage)
     except WorkflowStopped:
@@ -47,12 +50,12 @@ def perform(
         return Ending("failed", error=f"{type(error).__name__}: {error}")
 
 
-def _keep(task: Task, rendered: Rendered, folder: Path, storage: Storage) -> Ending:
+def _keep(task: Task, rendered: Rendered, folder: Path, storage: ObjectStorage) -> Ending:
     root = "outputs" if task.dispatch_target == "cloud" else "tasks"
     keys = {output.id: f"{root}/{task.id}/{output.name}" for output in rendered.outputs}
     sizes = {output.id: (folder / output.name).stat().st_size for output in rendered.outputs}
     for output in rendered.outputs:
-        storage.adopt(folder / output.name, keys[output.id])
+        storage.store(folder / output.name, keys[output.id])
     if task.dispatch_target == "cloud":
         told: dict[str, Any] = {
             output.id: _facts(output, keys[output.id], sizes[output.id]) for output in rendered.outputs
@@ -63,4 +66,4 @@ def _keep(task: Task, rendered: Rendered, folder: Path, storage: Storage) -> End
 
 
 def _facts(output: Output, key: str, size: int) -> dict[str, Any]:
-    return {"s3_key": key, "content_type": media_type(output.name), "size": size, **output.facts}
+    return {"s3_key": key, "content_type": guess_content_type(output.name), "size": size, **output.facts}

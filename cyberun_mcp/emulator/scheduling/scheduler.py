@@ -6,11 +6,11 @@ from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from cyberun_mcp.emulator.object_storage import ObjectStorage
 from cyberun_mcp.emulator.scheduling.agents import GATEWAY_ID, GPU_TYPE, Agent
 from cyberun_mcp.emulator.scheduling.execution import Ending, perform
 from cyberun_mcp.emulator.scheduling.watch import Watch, progress_event, state_event
 from cyberun_mcp.emulator.state.tasks import Task, Tasks
-from cyberun_mcp.emulator.storage.objects import Storage
 from cyberun_mcp.emulator.workflows.definition import Definition
 from cyberun_mcp.emulator.workflows.job import Progress
 
@@ -38,7 +38,9 @@ class _Run:
 class Scheduler:
     """Hands tasks to agents, oldest first, and records what becomes of them."""
 
-    def __init__(self, tasks: Tasks, storage: Storage, watch: Watch, agents: Mapping[str, Sequence[Agent]]) -> None:
+    def __init__(
+        self, tasks: Tasks, storage: ObjectStorage, watch: Watch, agents: Mapping[str, Sequence[Agent]]
+    ) -> None:
         self._tasks = tasks
         self._storage = storage
         self._watch = watch
