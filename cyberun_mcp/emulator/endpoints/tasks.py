@@ -13,7 +13,7 @@ from cyberun_mcp.emulator.object_storage import URL_LIFETIME_SECONDS, ObjectStor
 from cyberun_mcp.emulator.paging import Page
 from cyberun_mcp.emulator.parts import Call, Platform
 from cyberun_mcp.emulator.scheduling.watch import TaskEvent, state_event
-from cyberun_mcp.emulator.state.tasks import STATUSES, Task
+from cyberun_mcp.emulator.task_table import STATUSES, Task
 
 
 async def list_tasks(call: Call) -> Response:

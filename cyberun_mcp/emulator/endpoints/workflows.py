@@ -9,8 +9,8 @@ from cyberun_mcp.emulator.errors import RequestRejected, not_found
 from cyberun_mcp.emulator.formats import new_id
 from cyberun_mcp.emulator.paging import Page
 from cyberun_mcp.emulator.parts import Call
-from cyberun_mcp.emulator.state.tasks import NewTask
 from cyberun_mcp.emulator.state.teams import Named
+from cyberun_mcp.emulator.task_table import NewTask
 from cyberun_mcp.emulator.workflows.definition import Definition, Workflow
 from cyberun_mcp.emulator.workflows.parameters import settle
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from cyberun_mcp.emulator.errors import WorkflowFailed, WorkflowStopped
 from cyberun_mcp.emulator.object_storage import ObjectStorage, guess_content_type
-from cyberun_mcp.emulator.state.tasks import Task
+from cyberun_mcp.emulator.task_table import Task
 from cyberun_mcp.emulator.workflows.definition import Definition
 from cyberun_mcp.emulator.workflows.job import Job, Output, Progress, Rendered
 

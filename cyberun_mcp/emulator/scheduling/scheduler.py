@@ -10,7 +10,7 @@ from cyberun_mcp.emulator.object_storage import ObjectStorage
 from cyberun_mcp.emulator.scheduling.agents import GATEWAY_ID, GPU_TYPE, Agent
 from cyberun_mcp.emulator.scheduling.execution import Ending, perform
 from cyberun_mcp.emulator.scheduling.watch import Watch, progress_event, state_event
-from cyberun_mcp.emulator.state.tasks import Task, Tasks
+from cyberun_mcp.emulator.task_table import Task, Tasks
 from cyberun_mcp.emulator.workflows.definition import Definition
 from cyberun_mcp.emulator.workflows.job import Progress
 

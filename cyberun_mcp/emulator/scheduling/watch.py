@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cyberun_mcp.emulator.formats import current_timestamp
-from cyberun_mcp.emulator.state.tasks import Task
+from cyberun_mcp.emulator.task_table import Task
 from cyberun_mcp.emulator.workflows.job import Progress
 
 

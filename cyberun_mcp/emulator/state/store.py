@@ -4,9 +4,9 @@ import sqlite3
 from pathlib import Path
 
 from cyberun_mcp.emulator import DataDirectoryError
-from cyberun_mcp.emulator.state.tasks import Tasks
 from cyberun_mcp.emulator.state.teams import Teams
 from cyberun_mcp.emulator.state.uploads import Uploads
+from cyberun_mcp.emulator.task_table import Tasks
 
 _SCHEMA_VERSION = 1
 _SCHEMA = """
