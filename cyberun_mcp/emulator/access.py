@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
+from cyberun_mcp.emulator.database import Caller, Teams
 from cyberun_mcp.emulator.errors import RequestRejected
-from cyberun_mcp.emulator.state.teams import Caller, Teams
 
 
 def identify(headers: Mapping[str, str], teams: Teams) -> Caller:

@@ -8,13 +8,12 @@ from typing import Any
 from starlette.requests import Request
 
 from cyberun_mcp.emulator.containers.gateway import Gateway
+from cyberun_mcp.emulator.database import Caller, Store
 from cyberun_mcp.emulator.errors import RequestRejected
 from cyberun_mcp.emulator.object_storage import ObjectStorage
 from cyberun_mcp.emulator.scheduling.scheduler import Scheduler
 from cyberun_mcp.emulator.scheduling.watch import Watch
 from cyberun_mcp.emulator.seed import Team
-from cyberun_mcp.emulator.state.store import Store
-from cyberun_mcp.emulator.state.teams import Caller
 
 
 @dataclass(frozen=True)

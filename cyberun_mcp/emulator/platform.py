@@ -12,13 +12,13 @@ from cyberun_mcp.emulator import Emulator, seed
 from cyberun_mcp.emulator.app import build_app
 from cyberun_mcp.emulator.containers.gateway import Gateway
 from cyberun_mcp.emulator.containers.running import running_instances
+from cyberun_mcp.emulator.database import Store
 from cyberun_mcp.emulator.object_storage import ObjectStorage
 from cyberun_mcp.emulator.parts import Platform
 from cyberun_mcp.emulator.scheduling.scheduler import Scheduler
 from cyberun_mcp.emulator.scheduling.watch import Watch
 from cyberun_mcp.emulator.serving import bound_socket, origin_of, serving
 from cyberun_mcp.emulator.signed_urls import UrlSigner
-from cyberun_mcp.emulator.state.store import Store
 
 # Well above what the services here take, and below what MCP clients wait for a tool.
 _GATEWAY_TIMEOUT = httpx2.Timeout(30)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from cyberun_mcp.emulator.containers.services import BROKEN, ECHO, STOPPED, TINY_LLM, UNHEALTHY, Service
+from cyberun_mcp.emulator.database import Named, Teams
 from cyberun_mcp.emulator.scheduling.agents import Agent
-from cyberun_mcp.emulator.state.teams import Named, Teams
 from cyberun_mcp.emulator.workflows.catalogue import ALL, ALWAYS_FAILS, IMG2IMG, TEXT_TO_IMAGE
 from cyberun_mcp.emulator.workflows.definition import Workflow
 

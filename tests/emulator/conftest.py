@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from cyberun_mcp.emulator import Emulator, emulator
-from cyberun_mcp.emulator.state.store import Store
+from cyberun_mcp.emulator.database import Store
 
 from .client import PATIENCE, PlatformClient
 

@@ -6,8 +6,8 @@ import httpx2
 
 from cyberun_mcp.emulator.containers.running import Instance
 from cyberun_mcp.emulator.containers.services import Service
+from cyberun_mcp.emulator.database import Named
 from cyberun_mcp.emulator.errors import RequestRejected
-from cyberun_mcp.emulator.state.teams import Named
 
 _HOP_BY_HOP = frozenset(
     {

@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any, Literal
 
 from cyberun_mcp.emulator.containers import broken, echo, tiny_llm
+from cyberun_mcp.emulator.database import Named
 from cyberun_mcp.emulator.serving import serving
-from cyberun_mcp.emulator.state.teams import Named
 
 Serve = Callable[[socket.socket], AbstractAsyncContextManager[None]]
 

@@ -7,9 +7,9 @@ import anyio
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
+from cyberun_mcp.emulator.database import Uploads
 from cyberun_mcp.emulator.errors import InvalidSignature
 from cyberun_mcp.emulator.object_storage import ObjectStorage, guess_content_type
-from cyberun_mcp.emulator.state.uploads import Uploads
 
 
 class Bucket:

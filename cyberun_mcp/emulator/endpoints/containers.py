@@ -13,10 +13,10 @@ from starlette.types import Receive, Scope, Send
 
 from cyberun_mcp.emulator.containers.gateway import Headers, relayed
 from cyberun_mcp.emulator.containers.services import Service
+from cyberun_mcp.emulator.database import Named
 from cyberun_mcp.emulator.errors import RequestRejected, not_found
 from cyberun_mcp.emulator.paging import Page
 from cyberun_mcp.emulator.parts import Call
-from cyberun_mcp.emulator.state.teams import Named
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 _PATH = re.compile(r"/(?!/)[!-\"$-~]*")

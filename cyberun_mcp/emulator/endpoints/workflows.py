@@ -5,11 +5,11 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
+from cyberun_mcp.emulator.database import Named
 from cyberun_mcp.emulator.errors import RequestRejected, not_found
 from cyberun_mcp.emulator.formats import new_id
 from cyberun_mcp.emulator.paging import Page
 from cyberun_mcp.emulator.parts import Call
-from cyberun_mcp.emulator.state.teams import Named
 from cyberun_mcp.emulator.task_table import NewTask
 from cyberun_mcp.emulator.workflows.definition import Definition, Workflow
 from cyberun_mcp.emulator.workflows.parameters import settle
