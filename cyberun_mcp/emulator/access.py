@@ -2,18 +2,18 @@
 
 from collections.abc import Mapping
 
-from cyberun_mcp.emulator.database import Caller, Teams
+from cyberun_mcp.emulator.database import Caller, TeamTable
 from cyberun_mcp.emulator.errors import RequestRejected
 
 
-def identify(headers: Mapping[str, str], teams: Teams) -> Caller:
+def identify(headers: Mapping[str, str], teams: TeamTable) -> Caller:
     """The caller behind a request. `headers` must look names up case-insensitively."""
     scheme, _, secret = headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not secret.strip():
         raise RequestRejected(401, "missing credential: send Authorization: Bearer <key>")
     if secret.startswith("ak-"):
         raise RequestRejected(401, "invalid credential: agent keys are for the agent gateway only")
-    caller = teams.caller(secret.strip())
+    caller = teams.find_caller(secret.strip())
     if caller is None:
         raise RequestRejected(401, "invalid or expired credential")
     if caller.kind == "user":

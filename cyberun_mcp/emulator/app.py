@@ -26,7 +26,7 @@ def build_app(platform: Platform) -> Starlette:
 
     def route(path: str, endpoint: Endpoint, *methods: str) -> Route:
         async def handle(request: Request) -> Response:
-            caller = identify(request.headers, platform.store.teams)
+            caller = identify(request.headers, platform.database.teams)
             return await endpoint(Call(platform, caller, request))
 
         return Route(f"/api/v1{path}", handle, methods=methods or ["GET"])
@@ -49,7 +49,7 @@ def build_app(platform: Platform) -> Starlette:
         route("/r/invoke/{serviceSlug}", containers.invoke, "POST"),
         route("/r/files/presign", files.presign, "POST"),
     ]
-    bucket = Bucket(platform.storage, platform.store.uploads)
+    bucket = Bucket(platform.storage, platform.database.uploads)
     app = Starlette(
         routes=[
             *api,

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.requests import Request
 
 from cyberun_mcp.emulator.containers.gateway import Gateway
-from cyberun_mcp.emulator.database import Caller, Store
+from cyberun_mcp.emulator.database import Caller, Database
 from cyberun_mcp.emulator.errors import RequestRejected
 from cyberun_mcp.emulator.object_storage import ObjectStorage
 from cyberun_mcp.emulator.scheduling.scheduler import Scheduler
@@ -20,7 +20,7 @@ from cyberun_mcp.emulator.seed import Team
 class Platform:
     """Everything an endpoint may need."""
 
-    store: Store
+    database: Database
     storage: ObjectStorage
     watch: Watch
     scheduler: Scheduler

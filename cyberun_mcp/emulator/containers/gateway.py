@@ -6,7 +6,7 @@ import httpx2
 
 from cyberun_mcp.emulator.containers.running import Instance
 from cyberun_mcp.emulator.containers.services import Service
-from cyberun_mcp.emulator.database import Named
+from cyberun_mcp.emulator.database import Registration
 from cyberun_mcp.emulator.errors import RequestRejected
 
 _HOP_BY_HOP = frozenset(
@@ -35,7 +35,7 @@ class Gateway:
 
     async def send(
         self,
-        named: Named,
+        named: Registration,
         service: Service,
         *,
         method: str,
@@ -59,7 +59,7 @@ class Gateway:
                 502, f"service {service.slug} did not answer: {error or type(error).__name__}"
             ) from error
 
-    async def _healthy_instance(self, named: Named, service: Service) -> Instance:
+    async def _healthy_instance(self, named: Registration, service: Service) -> Instance:
         if service.status != "running":
             raise RequestRejected(400, f"service {service.slug} is not running (status: {service.status})")
         instance = self._instances[named.id]

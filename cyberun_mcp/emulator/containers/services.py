@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Literal
 
 from cyberun_mcp.emulator.containers import broken, echo, tiny_llm
-from cyberun_mcp.emulator.database import Named
+from cyberun_mcp.emulator.database import Registration
 from cyberun_mcp.emulator.serving import serving
 
 Serve = Callable[[socket.socket], AbstractAsyncContextManager[None]]
@@ -34,7 +34,7 @@ class Service:
         """Whether it is up. Running is not healthy: that is between the gateway and the instance."""
         return "running" if self.serve else "stopped"
 
-    def wire(self, named: Named) -> dict[str, Any]:
+    def wire(self, named: Registration) -> dict[str, Any]:
         """The service as the API shows it, environment included, as documented."""
         told: dict[str, Any] = {
             "id": named.id,

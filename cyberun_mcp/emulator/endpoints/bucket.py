@@ -7,7 +7,7 @@ import anyio
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
-from cyberun_mcp.emulator.database import Uploads
+from cyberun_mcp.emulator.database import UploadTable
 from cyberun_mcp.emulator.errors import InvalidSignature
 from cyberun_mcp.emulator.object_storage import ObjectStorage, guess_content_type
 
@@ -15,7 +15,7 @@ from cyberun_mcp.emulator.object_storage import ObjectStorage, guess_content_typ
 class Bucket:
     """Answers requests to signed URLs."""
 
-    def __init__(self, storage: ObjectStorage, uploads: Uploads) -> None:
+    def __init__(self, storage: ObjectStorage, uploads: UploadTable) -> None:
         self._storage = storage
         self._uploads = uploads
 

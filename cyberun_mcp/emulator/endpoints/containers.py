@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from cyberun_mcp.emulator.containers.gateway import Headers, relayed
 from cyberun_mcp.emulator.containers.services import Service
-from cyberun_mcp.emulator.database import Named
+from cyberun_mcp.emulator.database import Registration
 from cyberun_mcp.emulator.errors import RequestRejected, not_found
 from cyberun_mcp.emulator.paging import Page
 from cyberun_mcp.emulator.parts import Call
@@ -107,7 +107,7 @@ class _Relay(Response):
                 await self._upstream.aclose()
 
 
-def _service(call: Call) -> tuple[Named, Service]:
+def _service(call: Call) -> tuple[Registration, Service]:
     found = call.team.service(call.path("serviceSlug"))
     if found is None:
         raise not_found()

@@ -21,7 +21,7 @@ async def presign(call: Call) -> Response:
     body = await call.body()
     name, size, content_type = _file_name(body), _file_size(body), _content_type(body)
     key = new_upload_key(call.team.id, name, content_type)
-    call.platform.store.uploads.add(key, team_id=call.team.id, file_size=size, content_type=content_type)
+    call.platform.database.uploads.insert(key, team_id=call.team.id, file_size=size, content_type=content_type)
     storage = call.platform.storage
     return JSONResponse(
         {

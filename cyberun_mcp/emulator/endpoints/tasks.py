@@ -13,7 +13,7 @@ from cyberun_mcp.emulator.object_storage import URL_LIFETIME_SECONDS, ObjectStor
 from cyberun_mcp.emulator.paging import Page
 from cyberun_mcp.emulator.parts import Call, Platform
 from cyberun_mcp.emulator.scheduling.watch import TaskEvent, state_event
-from cyberun_mcp.emulator.task_table import STATUSES, Task
+from cyberun_mcp.emulator.task_table import STATUSES, TaskRow
 
 
 async def list_tasks(call: Call) -> Response:
@@ -22,7 +22,9 @@ async def list_tasks(call: Call) -> Response:
     status = call.request.query_params.get("status")
     if status is not None and status not in STATUSES:
         raise RequestRejected(400, f"status must be one of {', '.join(STATUSES)}")
-    tasks, total = call.platform.store.tasks.page(call.team.id, page, status)
+    tasks, total = call.platform.database.tasks.list_page(
+        call.team.id, status=status, limit=page.per_page, offset=page.offset
+    )
     return JSONResponse({"task_list": [_item(task) for task in tasks], "page_meta": page.meta(total)})
 
 
@@ -70,7 +72,7 @@ async def stream_task_events(call: Call) -> Response:
 async def _sent_events(platform: Platform, task_id: str) -> AsyncIterator[str]:
     with platform.watch.listening(task_id) as listener:
         # Both read before the first send, so that nothing can happen between them and what the listener brings.
-        state = state_event(platform.store.tasks.known(task_id))
+        state = state_event(platform.database.tasks.get(task_id))
         progress = platform.watch.newest_progress(task_id)
         yield _on_the_wire(state)
         if state.is_last:
@@ -85,14 +87,14 @@ def _on_the_wire(event: TaskEvent) -> str:
     return f"event: {event.name}\ndata: {json.dumps(event.data, ensure_ascii=False)}\n\n"
 
 
-def _own_task(call: Call) -> Task:
-    task = call.platform.store.tasks.get(call.path("taskId"))
+def _own_task(call: Call) -> TaskRow:
+    task = call.platform.database.tasks.find(call.path("taskId"))
     if task is None or task.team_id != call.team.id:
         raise not_found()
     return task
 
 
-def _item(task: Task) -> dict[str, Any]:
+def _item(task: TaskRow) -> dict[str, Any]:
     """A task as lists show it. What is not known yet is left out rather than null."""
     optional = {
         "started_at": task.started_at,
@@ -115,7 +117,7 @@ def _item(task: Task) -> dict[str, Any]:
     }
 
 
-def _links(task: Task, storage: ObjectStorage) -> tuple[dict[str, Any], str | None]:
+def _links(task: TaskRow, storage: ObjectStorage) -> tuple[dict[str, Any], str | None]:
     """An agent's task has the one link to its primary output, a cloud task one for each output."""
     if task.outputs is None:
         return {"download_url": None, "download_urls": None}, None

@@ -5,7 +5,7 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from cyberun_mcp.emulator.database import Named
+from cyberun_mcp.emulator.database import Registration
 from cyberun_mcp.emulator.errors import RequestRejected, not_found
 from cyberun_mcp.emulator.formats import new_id
 from cyberun_mcp.emulator.paging import Page
@@ -46,14 +46,14 @@ async def run_workflow_by_slug(call: Call) -> Response:
     return await _run(call, *_by_slug(call))
 
 
-def _by_id(call: Call) -> tuple[Named, Workflow]:
+def _by_id(call: Call) -> tuple[Registration, Workflow]:
     found = call.team.workflow_by_id(call.path("workflowId"))
     if found is None:
         raise not_found()
     return found
 
 
-def _by_slug(call: Call) -> tuple[Named, Workflow, int]:
+def _by_slug(call: Call) -> tuple[Registration, Workflow, int]:
     slug, at, version = call.path("workflowSlug").partition("@")
     found = call.team.workflow_by_slug(slug)
     if found is None:
@@ -66,7 +66,7 @@ def _by_slug(call: Call) -> tuple[Named, Workflow, int]:
     return named, workflow, int(version)
 
 
-async def _run(call: Call, named: Named, workflow: Workflow, version: int) -> Response:
+async def _run(call: Call, named: Registration, workflow: Workflow, version: int) -> Response:
     call.require_member()
     body = await call.body()
     definition = _definition(workflow, version)
@@ -85,8 +85,8 @@ async def _run(call: Call, named: Named, workflow: Workflow, version: int) -> Re
         submitter_region=_text(body, "submitter_region"),
         tool_type=_tool_type(definition, body),
     )
-    call.platform.store.tasks.add(new)
-    call.platform.scheduler.submit(call.platform.store.tasks.known(new.id), definition)
+    call.platform.database.tasks.insert(new)
+    call.platform.scheduler.submit(call.platform.database.tasks.get(new.id), definition)
     return JSONResponse({"task_id": new.id}, status_code=202)
 
 
@@ -94,7 +94,7 @@ def _parameters(call: Call, definition: Definition, body: Mapping[str, Any]) -> 
     given = body.get("parameters", {})
     if not isinstance(given, dict):
         raise RequestRejected(400, "parameters must be a JSON object")
-    uploads, storage, team_id = call.platform.store.uploads, call.platform.storage, call.team.id
+    uploads, storage, team_id = call.platform.database.uploads, call.platform.storage, call.team.id
     return settle(definition, given, lambda key: uploads.belongs_to(key, team_id) and storage.contains(key))
 
 
@@ -119,7 +119,7 @@ def _text(body: Mapping[str, Any], name: str) -> str | None:
     return value
 
 
-def _summary(named: Named, workflow: Workflow, version: int) -> dict[str, Any]:
+def _summary(named: Registration, workflow: Workflow, version: int) -> dict[str, Any]:
     definition = _definition(workflow, version)
     optional = {
         "preferred_gpu": definition.preferred_gpu,
@@ -144,7 +144,7 @@ def _summary(named: Named, workflow: Workflow, version: int) -> dict[str, Any]:
     }
 
 
-def _detail(named: Named, workflow: Workflow, version: int) -> dict[str, Any]:
+def _detail(named: Registration, workflow: Workflow, version: int) -> dict[str, Any]:
     parameters = [parameter.wire() for parameter in _definition(workflow, version).parameters]
     return {**_summary(named, workflow, version), "parameters": parameters}
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from cyberun_mcp.emulator.errors import WorkflowFailed, WorkflowStopped
 from cyberun_mcp.emulator.object_storage import ObjectStorage, guess_content_type
-from cyberun_mcp.emulator.task_table import Task
+from cyberun_mcp.emulator.task_table import TaskRow
 from cyberun_mcp.emulator.workflows.definition import Definition
 from cyberun_mcp.emulator.workflows.job import Job, Output, Progress, Rendered
 
@@ -27,7 +27,7 @@ class Ending:
 
 
 def perform(
-    task: Task,
+    task: TaskRow,
     definition: Definition,
     storage: ObjectStorage,
     stop: threading.Event,
@@ -50,7 +50,7 @@ def perform(
         return Ending("failed", error=f"{type(error).__name__}: {error}")
 
 
-def _keep(task: Task, rendered: Rendered, folder: Path, storage: ObjectStorage) -> Ending:
+def _keep(task: TaskRow, rendered: Rendered, folder: Path, storage: ObjectStorage) -> Ending:
     root = "outputs" if task.dispatch_target == "cloud" else "tasks"
     keys = {output.id: f"{root}/{task.id}/{output.name}" for output in rendered.outputs}
     sizes = {output.id: (folder / output.name).stat().st_size for output in rendered.outputs}

@@ -10,7 +10,7 @@ from cyberun_mcp.emulator.object_storage import ObjectStorage
 from cyberun_mcp.emulator.scheduling.agents import GATEWAY_ID, GPU_TYPE, Agent
 from cyberun_mcp.emulator.scheduling.execution import Ending, perform
 from cyberun_mcp.emulator.scheduling.watch import Watch, progress_event, state_event
-from cyberun_mcp.emulator.task_table import Task, Tasks
+from cyberun_mcp.emulator.task_table import TaskRow, TaskTable
 from cyberun_mcp.emulator.workflows.definition import Definition
 from cyberun_mcp.emulator.workflows.job import Progress
 
@@ -23,7 +23,7 @@ ACKNOWLEDGE_SECONDS = 0.05
 class _Run:
     """A task on its way."""
 
-    task: Task
+    task: TaskRow
     definition: Definition
     stop: threading.Event = field(default_factory=threading.Event)
     reason: str = ""
@@ -39,7 +39,7 @@ class Scheduler:
     """Hands tasks to agents, oldest first, and records what becomes of them."""
 
     def __init__(
-        self, tasks: Tasks, storage: ObjectStorage, watch: Watch, agents: Mapping[str, Sequence[Agent]]
+        self, tasks: TaskTable, storage: ObjectStorage, watch: Watch, agents: Mapping[str, Sequence[Agent]]
     ) -> None:
         self._tasks = tasks
         self._storage = storage
@@ -53,12 +53,12 @@ class Scheduler:
         )
         self._closing = False
 
-    def submit(self, task: Task, definition: Definition) -> None:
+    def submit(self, task: TaskRow, definition: Definition) -> None:
         """Take on an accepted task."""
         run = self._runs[task.id] = _Run(task, definition)
         self._begin(self._schedule(run))
 
-    def cancel(self, task: Task) -> None:
+    def cancel(self, task: TaskRow) -> None:
         """Cancel a task; no effect on one that is over.
 
         A task that an agent has already stops at its next checkpoint, and is `cancelled` then: on the platform, too,
@@ -138,14 +138,14 @@ class Scheduler:
                 timer.cancel()
 
     def _start(self, run: _Run, agent: Agent) -> None:
-        self._tasks.start(
+        self._tasks.mark_running(
             run.task.id, agent_id=agent.agent_id, labels=agent.labels, gateway_id=GATEWAY_ID, gpu_type=GPU_TYPE
         )
         self._announce(run)
 
     def _record(self, run: _Run, ending: Ending) -> None:
         if ending.status == "completed":
-            self._tasks.complete(run.task.id, task_output=ending.task_output, outputs=ending.outputs)
+            self._tasks.mark_completed(run.task.id, task_output=ending.task_output, outputs=ending.outputs)
             self._finish(run)
         elif ending.status == "failed":
             self._end(run, "failed", ending.error)
@@ -155,11 +155,11 @@ class Scheduler:
             self._end(run, "cancelled")
 
     def _move(self, run: _Run, status: str) -> None:
-        self._tasks.move(run.task.id, status)
+        self._tasks.set_status(run.task.id, status)
         self._announce(run)
 
     def _end(self, run: _Run, status: str, error: str = "") -> None:
-        self._tasks.end(run.task.id, status, error)
+        self._tasks.mark_ended(run.task.id, status, error)
         self._finish(run)
 
     def _finish(self, run: _Run) -> None:
@@ -167,7 +167,7 @@ class Scheduler:
         self._announce(run)
 
     def _announce(self, run: _Run) -> None:
-        self._watch.publish(run.task.id, state_event(self._tasks.known(run.task.id)))
+        self._watch.publish(run.task.id, state_event(self._tasks.get(run.task.id)))
 
     def _idle_agent_for(self, run: _Run) -> Agent | None:
         for agent in self._team_of(run):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cyberun_mcp.emulator.formats import current_timestamp
-from cyberun_mcp.emulator.task_table import Task
+from cyberun_mcp.emulator.task_table import TaskRow
 from cyberun_mcp.emulator.workflows.job import Progress
 
 
@@ -41,7 +41,7 @@ def progress_event(task_id: str, progress: Progress) -> TaskEvent:
     return TaskEvent("progress", {**data, "timestamp": current_timestamp()})
 
 
-def state_event(task: Task) -> TaskEvent:
+def state_event(task: TaskRow) -> TaskEvent:
     """Where a task stands: its last event if it is over, otherwise its status."""
     data: dict[str, Any] = {"task_id": task.id, "status": task.task_status}
     match task.task_status:
