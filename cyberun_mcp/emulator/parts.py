@@ -11,9 +11,9 @@ from cyberun_mcp.emulator.containers.gateway import Gateway
 from cyberun_mcp.emulator.database import Caller, Database
 from cyberun_mcp.emulator.errors import RequestRejected
 from cyberun_mcp.emulator.object_storage import ObjectStorage
-from cyberun_mcp.emulator.scheduling.scheduler import Scheduler
-from cyberun_mcp.emulator.scheduling.watch import Watch
+from cyberun_mcp.emulator.scheduler import Scheduler
 from cyberun_mcp.emulator.seed import Team
+from cyberun_mcp.emulator.task_events import Watch
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ from cyberun_mcp.emulator.containers.running import running_instances
 from cyberun_mcp.emulator.database import Database
 from cyberun_mcp.emulator.object_storage import ObjectStorage
 from cyberun_mcp.emulator.parts import Platform
-from cyberun_mcp.emulator.scheduling.scheduler import Scheduler
-from cyberun_mcp.emulator.scheduling.watch import Watch
+from cyberun_mcp.emulator.scheduler import Scheduler
 from cyberun_mcp.emulator.serving import bound_socket, origin_of, serving
 from cyberun_mcp.emulator.signed_urls import UrlSigner
+from cyberun_mcp.emulator.task_events import Watch
 
 # Well above what the services here take, and below what MCP clients wait for a tool.
 _GATEWAY_TIMEOUT = httpx2.Timeout(30)

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from cyberun_mcp.emulator.agents import Agent
 from cyberun_mcp.emulator.containers.services import BROKEN, ECHO, STOPPED, TINY_LLM, UNHEALTHY, Service
 from cyberun_mcp.emulator.database import Registration, TeamTable
-from cyberun_mcp.emulator.scheduling.agents import Agent
 from cyberun_mcp.emulator.workflows.catalogue import ALL, ALWAYS_FAILS, IMG2IMG, TEXT_TO_IMAGE
 from cyberun_mcp.emulator.workflows.definition import Workflow
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import anyio
 
 from cyberun_mcp.emulator import emulator
-from cyberun_mcp.emulator.scheduling.watch import Listener, TaskEvent
+from cyberun_mcp.emulator.task_events import Listener, TaskEvent
 
 from .client import PlatformClient, events_in
 from .conftest import connected

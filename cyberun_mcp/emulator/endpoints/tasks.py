@@ -12,7 +12,7 @@ from cyberun_mcp.emulator.formats import format_timestamp
 from cyberun_mcp.emulator.object_storage import URL_LIFETIME_SECONDS, ObjectStorage
 from cyberun_mcp.emulator.paging import Page
 from cyberun_mcp.emulator.parts import Call, Platform
-from cyberun_mcp.emulator.scheduling.watch import TaskEvent, state_event
+from cyberun_mcp.emulator.task_events import TaskEvent, state_event
 from cyberun_mcp.emulator.task_table import STATUSES, TaskRow
 
 

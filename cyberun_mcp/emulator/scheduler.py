@@ -6,10 +6,10 @@ from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from cyberun_mcp.emulator.agents import GATEWAY_ID, GPU_TYPE, Agent
+from cyberun_mcp.emulator.execution import Ending, perform
 from cyberun_mcp.emulator.object_storage import ObjectStorage
-from cyberun_mcp.emulator.scheduling.agents import GATEWAY_ID, GPU_TYPE, Agent
-from cyberun_mcp.emulator.scheduling.execution import Ending, perform
-from cyberun_mcp.emulator.scheduling.watch import Watch, progress_event, state_event
+from cyberun_mcp.emulator.task_events import Watch, progress_event, state_event
 from cyberun_mcp.emulator.task_table import TaskRow, TaskTable
 from cyberun_mcp.emulator.workflows.definition import Definition
 from cyberun_mcp.emulator.workflows.job import Progress
