@@ -13,7 +13,7 @@ from cyberun_mcp.emulator.errors import RequestRejected
 from cyberun_mcp.emulator.object_storage import ObjectStorage
 from cyberun_mcp.emulator.scheduler import Scheduler
 from cyberun_mcp.emulator.seed import Team
-from cyberun_mcp.emulator.task_events import Watch
+from cyberun_mcp.emulator.task_events import EventBroker
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Platform:
 
     database: Database
     storage: ObjectStorage
-    watch: Watch
+    events: EventBroker
     scheduler: Scheduler
     gateway: Gateway
     teams: Mapping[str, Team]

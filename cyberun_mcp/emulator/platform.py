@@ -18,7 +18,7 @@ from cyberun_mcp.emulator.parts import Platform
 from cyberun_mcp.emulator.scheduler import Scheduler
 from cyberun_mcp.emulator.serving import bound_socket, origin_of, serving
 from cyberun_mcp.emulator.signed_urls import UrlSigner
-from cyberun_mcp.emulator.task_events import Watch
+from cyberun_mcp.emulator.task_events import EventBroker
 
 # Well above what the services here take, and below what MCP clients wait for a tool.
 _GATEWAY_TIMEOUT = httpx2.Timeout(30)
@@ -32,14 +32,14 @@ async def running_platform(*, data: Path | None, port: int, host: str) -> AsyncI
         main, other = seed.main_team(database.teams), seed.other_team(database.teams)
         teams = {main.id: main, other.id: other}
         storage = ObjectStorage(folder, UrlSigner(origin, database.teams.signing_secret()))
-        watch = Watch()
+        events = EventBroker()
         async with (
-            _scheduler(database, storage, watch, teams) as scheduler,
+            _scheduler(database, storage, events, teams) as scheduler,
             running_instances(teams) as instances,
             # Loopback only: a proxy of the environment has no business here.
             httpx2.AsyncClient(trust_env=False, timeout=_GATEWAY_TIMEOUT) as client,
         ):
-            platform = Platform(database, storage, watch, scheduler, Gateway(client, instances), teams)
+            platform = Platform(database, storage, events, scheduler, Gateway(client, instances), teams)
             async with serving(build_app(platform), listening):
                 try:
                     yield Emulator(
@@ -48,7 +48,7 @@ async def running_platform(*, data: Path | None, port: int, host: str) -> AsyncI
                         **vars(seed.credentials(database.teams, main, other)),
                     )
                 finally:
-                    watch.close()
+                    events.close()
                     scheduler.halt()
 
 
@@ -74,10 +74,10 @@ def _open_database(folder: Path) -> Iterator[Database]:
 
 @asynccontextmanager
 async def _scheduler(
-    database: Database, storage: ObjectStorage, watch: Watch, teams: dict[str, seed.Team]
+    database: Database, storage: ObjectStorage, events: EventBroker, teams: dict[str, seed.Team]
 ) -> AsyncIterator[Scheduler]:
     database.tasks.fail_interrupted()
-    scheduler = Scheduler(database.tasks, storage, watch, {team.id: team.agents for team in teams.values()})
+    scheduler = Scheduler(database.tasks, storage, events, {team.id: team.agents for team in teams.values()})
     try:
         for task in database.tasks.list_unstarted():
             entry = teams[task.team_id].workflow_by_id(task.workflow_id)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from cyberun_mcp.emulator.agents import GATEWAY_ID, GPU_TYPE, Agent
 from cyberun_mcp.emulator.execution import Ending, perform
 from cyberun_mcp.emulator.object_storage import ObjectStorage
-from cyberun_mcp.emulator.task_events import Watch, progress_event, state_event
+from cyberun_mcp.emulator.task_events import EventBroker, progress_event, status_event
 from cyberun_mcp.emulator.task_table import TaskRow, TaskTable
 from cyberun_mcp.emulator.workflows.definition import Definition
 from cyberun_mcp.emulator.workflows.job import Progress
@@ -39,11 +39,11 @@ class Scheduler:
     """Hands tasks to agents, oldest first, and records what becomes of them."""
 
     def __init__(
-        self, tasks: TaskTable, storage: ObjectStorage, watch: Watch, agents: Mapping[str, Sequence[Agent]]
+        self, tasks: TaskTable, storage: ObjectStorage, events: EventBroker, agents: Mapping[str, Sequence[Agent]]
     ) -> None:
         self._tasks = tasks
         self._storage = storage
-        self._watch = watch
+        self._events = events
         self._agents = agents
         self._runs: dict[str, _Run] = {}
         self._queue: list[_Run] = []
@@ -125,7 +125,7 @@ class Scheduler:
 
         def report(progress: Progress) -> None:
             event = progress_event(run.task.id, progress)
-            loop.call_soon_threadsafe(self._watch.publish, run.task.id, event)
+            loop.call_soon_threadsafe(self._events.publish, run.task.id, event)
 
         timeout = run.definition.task_timeout
         timer = loop.call_later(timeout, run.halt, "timeout") if timeout else None
@@ -167,7 +167,7 @@ class Scheduler:
         self._announce(run)
 
     def _announce(self, run: _Run) -> None:
-        self._watch.publish(run.task.id, state_event(self._tasks.get(run.task.id)))
+        self._events.publish(run.task.id, status_event(self._tasks.get(run.task.id)))
 
     def _idle_agent_for(self, run: _Run) -> Agent | None:
         for agent in self._team_of(run):

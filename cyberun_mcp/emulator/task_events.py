@@ -1,4 +1,4 @@
-"""Live task events: one publisher per task, any number of listeners, none of which can hold the task up."""
+"""Live task events: the scheduler publishes them, event streams subscribe to them, and neither waits for the other."""
 
 import asyncio
 from collections import deque
@@ -20,18 +20,13 @@ class TaskEvent:
     data: dict[str, Any]
 
     @property
-    def is_last(self) -> bool:
-        """Whether the stream closes after it."""
+    def is_terminal(self) -> bool:
+        """Whether the stream closes after this event."""
         return self.name in ("completed", "failed", "cancelled")
 
 
-def status_event(task_id: str, status: str) -> TaskEvent:
-    """A task has come to a status that is not its last."""
-    return TaskEvent("status", {"task_id": task_id, "status": status, "timestamp": current_timestamp()})
-
-
 def progress_event(task_id: str, progress: Progress) -> TaskEvent:
-    """A step of a running task is done."""
+    """The event for a finished step of a running task."""
     data: dict[str, Any] = {"task_id": task_id, "progress": round(progress.current / progress.total, 4)}
     if progress.node is not None:
         data["current_node"] = progress.node
@@ -41,8 +36,8 @@ def progress_event(task_id: str, progress: Progress) -> TaskEvent:
     return TaskEvent("progress", {**data, "timestamp": current_timestamp()})
 
 
-def state_event(task: TaskRow) -> TaskEvent:
-    """Where a task stands: its last event if it is over, otherwise its status."""
+def status_event(task: TaskRow) -> TaskEvent:
+    """The event for the current status of a task, which is the terminal event if the task has ended."""
     data: dict[str, Any] = {"task_id": task.id, "status": task.task_status}
     match task.task_status:
         case "completed":
@@ -52,36 +47,36 @@ def state_event(task: TaskRow) -> TaskEvent:
         case "cancelled":
             return TaskEvent("cancelled", data)
         case _:
-            return status_event(task.id, task.task_status)
+            return TaskEvent("status", {**data, "timestamp": current_timestamp()})
 
 
-class Listener:
-    """What one stream has yet to send. Progress that was not sent in time is replaced by newer progress."""
+class EventSubscription:
+    """The events that one stream has not sent yet. A newer progress event replaces one that is still unsent."""
 
     def __init__(self) -> None:
-        self._waiting: deque[TaskEvent] = deque()
+        self._unsent: deque[TaskEvent] = deque()
         self._closed = False
         self._changed = asyncio.Event()
 
-    def offer(self, event: TaskEvent) -> None:
-        """Take an event to send."""
-        if self._waiting and self._waiting[-1].name == "progress" == event.name:
-            self._waiting.pop()
-        self._waiting.append(event)
+    def put(self, event: TaskEvent) -> None:
+        """Add an event. Never blocks."""
+        if self._unsent and self._unsent[-1].name == "progress" == event.name:
+            self._unsent.pop()
+        self._unsent.append(event)
         self._changed.set()
 
     def close(self) -> None:
-        """End the stream after what is waiting."""
+        """End `events` after the unsent ones."""
         self._closed = True
         self._changed.set()
 
     async def events(self) -> AsyncIterator[TaskEvent]:
-        """Everything offered, until a last event or the end of the emulator."""
+        """Wait for events and yield them, until a terminal one or until closed."""
         while True:
-            while self._waiting:
-                event = self._waiting.popleft()
+            while self._unsent:
+                event = self._unsent.popleft()
                 yield event
-                if event.is_last:
+                if event.is_terminal:
                     return
             if self._closed:
                 return
@@ -89,44 +84,44 @@ class Listener:
             await self._changed.wait()
 
 
-class Watch:
-    """Passes events on to whoever listens, and keeps each running task's newest progress for those who come later."""
+class EventBroker:
+    """Passes each event to all subscriptions of its task, and keeps the latest progress for later subscribers."""
 
     def __init__(self) -> None:
-        self._listeners: dict[str, set[Listener]] = {}
+        self._subscriptions: dict[str, set[EventSubscription]] = {}
         self._progress: dict[str, TaskEvent] = {}
         self._closed = False
 
     def publish(self, task_id: str, event: TaskEvent) -> None:
-        """Tell all listeners of a task."""
+        """Pass an event to the subscriptions of a task."""
         if event.name == "progress":
             self._progress[task_id] = event
-        elif event.is_last:
+        elif event.is_terminal:
             self._progress.pop(task_id, None)
-        for listener in self._listeners.get(task_id, ()):
-            listener.offer(event)
+        for subscription in self._subscriptions.get(task_id, ()):
+            subscription.put(event)
 
-    def newest_progress(self, task_id: str) -> TaskEvent | None:
-        """How far a running task has come, if it has said so."""
+    def latest_progress(self, task_id: str) -> TaskEvent | None:
+        """The latest progress event of a running task, if it has reported any."""
         return self._progress.get(task_id)
 
     @contextmanager
-    def listening(self, task_id: str) -> Iterator[Listener]:
-        """Listen to one task for as long as the block lasts."""
-        listener = Listener()
+    def subscribe(self, task_id: str) -> Iterator[EventSubscription]:
+        """Receive the events of one task until the block ends."""
+        subscription = EventSubscription()
         if self._closed:
-            listener.close()
-        self._listeners.setdefault(task_id, set()).add(listener)
+            subscription.close()
+        self._subscriptions.setdefault(task_id, set()).add(subscription)
         try:
-            yield listener
+            yield subscription
         finally:
-            self._listeners[task_id].discard(listener)
-            if not self._listeners[task_id]:
-                del self._listeners[task_id]
+            self._subscriptions[task_id].discard(subscription)
+            if not self._subscriptions[task_id]:
+                del self._subscriptions[task_id]
 
     def close(self) -> None:
-        """End every stream: the emulator stops."""
+        """End all subscriptions, because the emulator is stopping."""
         self._closed = True
-        for listeners in self._listeners.values():
-            for listener in listeners:
-                listener.close()
+        for subscriptions in self._subscriptions.values():
+            for subscription in subscriptions:
+                subscription.close()

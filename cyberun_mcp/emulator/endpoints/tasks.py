@@ -12,7 +12,7 @@ from cyberun_mcp.emulator.formats import format_timestamp
 from cyberun_mcp.emulator.object_storage import URL_LIFETIME_SECONDS, ObjectStorage
 from cyberun_mcp.emulator.paging import Page
 from cyberun_mcp.emulator.parts import Call, Platform
-from cyberun_mcp.emulator.task_events import TaskEvent, state_event
+from cyberun_mcp.emulator.task_events import TaskEvent, status_event
 from cyberun_mcp.emulator.task_table import STATUSES, TaskRow
 
 
@@ -70,16 +70,16 @@ async def stream_task_events(call: Call) -> Response:
 
 
 async def _sent_events(platform: Platform, task_id: str) -> AsyncIterator[str]:
-    with platform.watch.listening(task_id) as listener:
-        # Both read before the first send, so that nothing can happen between them and what the listener brings.
-        state = state_event(platform.database.tasks.get(task_id))
-        progress = platform.watch.newest_progress(task_id)
-        yield _on_the_wire(state)
-        if state.is_last:
+    with platform.events.subscribe(task_id) as subscription:
+        # Both are read before the first send, so that no event is missed in between.
+        status = status_event(platform.database.tasks.get(task_id))
+        progress = platform.events.latest_progress(task_id)
+        yield _on_the_wire(status)
+        if status.is_terminal:
             return
         if progress:
             yield _on_the_wire(progress)
-        async for event in listener.events():
+        async for event in subscription.events():
             yield _on_the_wire(event)
 
 
