@@ -6,8 +6,7 @@ from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from cyberun_mcp.emulator.agents import GATEWAY_ID, GPU_TYPE, Agent
-from cyberun_mcp.emulator.execution import Ending, perform
+from cyberun_mcp.emulator.agents import GATEWAY_ID, GPU_TYPE, EmulatedAgent, TaskOutcome, run_task
 from cyberun_mcp.emulator.object_storage import ObjectStorage
 from cyberun_mcp.emulator.task_events import EventBroker, progress_event, status_event
 from cyberun_mcp.emulator.task_table import TaskRow, TaskTable
@@ -39,7 +38,11 @@ class Scheduler:
     """Hands tasks to agents, oldest first, and records what becomes of them."""
 
     def __init__(
-        self, tasks: TaskTable, storage: ObjectStorage, events: EventBroker, agents: Mapping[str, Sequence[Agent]]
+        self,
+        tasks: TaskTable,
+        storage: ObjectStorage,
+        events: EventBroker,
+        agents: Mapping[str, Sequence[EmulatedAgent]],
     ) -> None:
         self._tasks = tasks
         self._storage = storage
@@ -91,7 +94,7 @@ class Scheduler:
         await asyncio.sleep(PICK_UP_SECONDS)
         if run.stop.is_set():
             return
-        if any(agent.takes_tasks and agent.fits(run.definition.required_labels) for agent in self._team_of(run)):
+        if any(agent.can_run(run.definition.required_labels) for agent in self._team_of(run)):
             self._move(run, "queued")
             self._queue.append(run)
             self._hand_out()
@@ -108,7 +111,7 @@ class Scheduler:
                 agent.current_task_id = run.task.id
                 self._begin(self._carry_out(run, agent))
 
-    async def _carry_out(self, run: _Run, agent: Agent) -> None:
+    async def _carry_out(self, run: _Run, agent: EmulatedAgent) -> None:
         try:
             await asyncio.sleep(ACKNOWLEDGE_SECONDS)
             if run.reason == "cancelled":
@@ -120,7 +123,7 @@ class Scheduler:
             agent.current_task_id = None
             self._hand_out()
 
-    async def _execute(self, run: _Run) -> Ending:
+    async def _execute(self, run: _Run) -> TaskOutcome:
         loop = asyncio.get_running_loop()
 
         def report(progress: Progress) -> None:
@@ -131,24 +134,24 @@ class Scheduler:
         timer = loop.call_later(timeout, run.halt, "timeout") if timeout else None
         try:
             return await loop.run_in_executor(
-                self._threads, perform, run.task, run.definition, self._storage, run.stop, report
+                self._threads, run_task, run.task, run.definition, self._storage, run.stop, report
             )
         finally:
             if timer:
                 timer.cancel()
 
-    def _start(self, run: _Run, agent: Agent) -> None:
+    def _start(self, run: _Run, agent: EmulatedAgent) -> None:
         self._tasks.mark_running(
             run.task.id, agent_id=agent.agent_id, labels=agent.labels, gateway_id=GATEWAY_ID, gpu_type=GPU_TYPE
         )
         self._announce(run)
 
-    def _record(self, run: _Run, ending: Ending) -> None:
-        if ending.status == "completed":
-            self._tasks.mark_completed(run.task.id, task_output=ending.task_output, outputs=ending.outputs)
+    def _record(self, run: _Run, outcome: TaskOutcome) -> None:
+        if outcome.status == "completed":
+            self._tasks.mark_completed(run.task.id, task_output=outcome.task_output, outputs=outcome.output_keys)
             self._finish(run)
-        elif ending.status == "failed":
-            self._end(run, "failed", ending.error)
+        elif outcome.status == "failed":
+            self._end(run, "failed", outcome.error)
         elif run.reason == "timeout":
             self._end(run, "failed", f"task timed out after {run.definition.task_timeout} seconds")
         elif run.reason == "cancelled":
@@ -169,13 +172,13 @@ class Scheduler:
     def _announce(self, run: _Run) -> None:
         self._events.publish(run.task.id, status_event(self._tasks.get(run.task.id)))
 
-    def _idle_agent_for(self, run: _Run) -> Agent | None:
+    def _idle_agent_for(self, run: _Run) -> EmulatedAgent | None:
         for agent in self._team_of(run):
-            if agent.status == "idle" and agent.fits(run.definition.required_labels):
+            if agent.status == "idle" and agent.can_run(run.definition.required_labels):
                 return agent
         return None
 
-    def _team_of(self, run: _Run) -> Sequence[Agent]:
+    def _team_of(self, run: _Run) -> Sequence[EmulatedAgent]:
         return self._agents[run.task.team_id]
 
     def _begin(self, work: Coroutine[None, None, None]) -> None:

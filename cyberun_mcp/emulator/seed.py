@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from cyberun_mcp.emulator.agents import Agent
+from cyberun_mcp.emulator.agents import EmulatedAgent
 from cyberun_mcp.emulator.containers.services import BROKEN, ECHO, STOPPED, TINY_LLM, UNHEALTHY, Service
 from cyberun_mcp.emulator.database import Registration, TeamTable
 from cyberun_mcp.emulator.workflows.catalogue import ALL, ALWAYS_FAILS, IMG2IMG, TEXT_TO_IMAGE
@@ -20,7 +20,7 @@ class Team:
     id: str
     workflows: tuple[tuple[Registration, Workflow], ...]
     services: tuple[tuple[Registration, Service], ...]
-    agents: tuple[Agent, ...]
+    agents: tuple[EmulatedAgent, ...]
 
     def workflow_by_id(self, workflow_id: str) -> tuple[Registration, Workflow] | None:
         """The team's workflow with this id."""
@@ -53,9 +53,9 @@ def main_team(teams: TeamTable) -> Team:
         workflows=ALL,
         services=(ECHO, TINY_LLM, STOPPED, BROKEN, UNHEALTHY),
         agents=(
-            Agent("emulator-cpu-01", _AGENT_LABELS),
-            Agent("emulator-cpu-02", _AGENT_LABELS),
-            Agent("emulator-tunnel-01", ("emulator", "static-tunnel", "comfyui"), in_tunnel=True),
+            EmulatedAgent("emulator-cpu-01", _AGENT_LABELS),
+            EmulatedAgent("emulator-cpu-02", _AGENT_LABELS),
+            EmulatedAgent("emulator-tunnel-01", ("emulator", "static-tunnel", "comfyui"), in_tunnel=True),
         ),
     )
 
@@ -67,7 +67,7 @@ def other_team(teams: TeamTable) -> Team:
         "other",
         workflows=(TEXT_TO_IMAGE, IMG2IMG, ALWAYS_FAILS),
         services=(ECHO,),
-        agents=(Agent("other-cpu-01", _AGENT_LABELS),),
+        agents=(EmulatedAgent("other-cpu-01", _AGENT_LABELS),),
     )
 
 
@@ -91,7 +91,7 @@ def _team(
     *,
     workflows: tuple[Workflow, ...],
     services: tuple[Service, ...],
-    agents: tuple[Agent, ...],
+    agents: tuple[EmulatedAgent, ...],
 ) -> Team:
     team_id = teams.team_id(label)
     return Team(
