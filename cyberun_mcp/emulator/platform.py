@@ -49,7 +49,7 @@ async def running_platform(*, data: Path | None, port: int, host: str) -> AsyncI
                     )
                 finally:
                     events.close()
-                    scheduler.halt()
+                    scheduler.stop()
 
 
 @contextmanager

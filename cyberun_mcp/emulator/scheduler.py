@@ -1,10 +1,16 @@
-"""The scheduler: takes accepted tasks through the documented states."""
+"""The scheduler: takes each accepted task through the documented statuses.
+
+pending ─┬─ queued ── running ─┬─ completed
+         └─ waiting            ├─ failed
+                               └─ cancelled (possible from every earlier status)
+"""
 
 import asyncio
 import threading
 from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Literal
 
 from cyberun_mcp.emulator.agents import GATEWAY_ID, GPU_TYPE, EmulatedAgent, TaskOutcome, run_task
 from cyberun_mcp.emulator.object_storage import ObjectStorage
@@ -13,175 +19,181 @@ from cyberun_mcp.emulator.task_table import TaskRow, TaskTable
 from cyberun_mcp.emulator.workflows.definition import Definition
 from cyberun_mcp.emulator.workflows.job import Progress
 
-PICK_UP_SECONDS = 0.05
-ACKNOWLEDGE_SECONDS = 0.05
-"""What dispatching over a network costs, so that `pending` and `queued` can be seen here as on the platform."""
+SCHEDULING_SECONDS = 0.05
+ACKNOWLEDGMENT_SECONDS = 0.05
+"""Delays that imitate the platform's network, so that `pending` and `queued` can be observed."""
+
+StopReason = Literal["cancelled", "timeout", "shutdown"]
 
 
 @dataclass(eq=False)
-class _Run:
-    """A task on its way."""
+class _ScheduledTask:
+    """A task that has not ended, and how to stop it."""
 
-    task: TaskRow
+    row: TaskRow
     definition: Definition
     stop: threading.Event = field(default_factory=threading.Event)
-    reason: str = ""
-    """Why `stop` is set: cancelled, timeout or shutdown."""
+    stop_reason: StopReason | None = None
 
-    def halt(self, reason: str) -> None:
-        """Have it stop at its next checkpoint; the first reason counts."""
-        self.reason = self.reason or reason
+    @property
+    def id(self) -> str:
+        return self.row.id
+
+    def request_stop(self, reason: StopReason) -> None:
+        """Stop the task at its next checkpoint. Only the first reason counts."""
+        self.stop_reason = self.stop_reason or reason
         self.stop.set()
 
 
 class Scheduler:
-    """Hands tasks to agents, oldest first, and records what becomes of them."""
+    """Assigns tasks to idle agents, oldest first, and records how they end."""
 
     def __init__(
         self,
-        tasks: TaskTable,
+        table: TaskTable,
         storage: ObjectStorage,
         events: EventBroker,
         agents: Mapping[str, Sequence[EmulatedAgent]],
     ) -> None:
-        self._tasks = tasks
+        """`agents` has the agents of each team by team id."""
+        self._table = table
         self._storage = storage
         self._events = events
         self._agents = agents
-        self._runs: dict[str, _Run] = {}
-        self._queue: list[_Run] = []
-        self._at_work: set[asyncio.Task[None]] = set()
+        self._tasks: dict[str, _ScheduledTask] = {}
+        self._queue: list[_ScheduledTask] = []
+        self._coroutines: set[asyncio.Task[None]] = set()
         self._threads = ThreadPoolExecutor(
             max_workers=sum(len(team) for team in agents.values()), thread_name_prefix="emulator-agent"
         )
-        self._closing = False
+        self._stopping = False
 
-    def submit(self, task: TaskRow, definition: Definition) -> None:
-        """Take on an accepted task."""
-        run = self._runs[task.id] = _Run(task, definition)
-        self._begin(self._schedule(run))
+    def submit(self, row: TaskRow, definition: Definition) -> None:
+        """Start scheduling an accepted task."""
+        task = self._tasks[row.id] = _ScheduledTask(row, definition)
+        self._start_coroutine(self._enqueue(task))
 
-    def cancel(self, task: TaskRow) -> None:
-        """Cancel a task; no effect on one that is over.
+    def cancel(self, task_id: str) -> None:
+        """Cancel a task. Has no effect on one that has ended.
 
-        A task that an agent has already stops at its next checkpoint, and is `cancelled` then: on the platform, too,
-        the gateway can only tell the agent to abort.
+        A task that an agent runs becomes `cancelled` only when it stops at its next checkpoint. On the platform, too,
+        the gateway can only send the agent a request to abort.
         """
-        run = self._runs.get(task.id)
-        if run is None:
+        task = self._tasks.get(task_id)
+        if task is None:
             return
-        run.halt("cancelled")
-        if not any(agent.current_task_id == task.id for agent in self._team_of(run)):
-            if run in self._queue:
-                self._queue.remove(run)
-            self._end(run, "cancelled")
+        task.request_stop("cancelled")
+        if not any(agent.current_task_id == task_id for agent in self._agents_for(task)):
+            if task in self._queue:
+                self._queue.remove(task)
+            self._end(task, "cancelled")
 
-    def halt(self) -> None:
-        """Begin to stop all work. What is running stays `running` in the database: the next start fails it."""
-        self._closing = True
-        for run in self._runs.values():
-            run.halt("shutdown")
+    def stop(self) -> None:
+        """Start to stop all tasks. Running ones stay `running` in the database until the next start fails them."""
+        self._stopping = True
+        for task in self._tasks.values():
+            task.request_stop("shutdown")
 
     async def close(self) -> None:
-        """Stop all work and wait until it has stopped."""
-        self.halt()
+        """Stop all tasks and wait until they have stopped."""
+        self.stop()
         try:
-            await asyncio.gather(*self._at_work)
+            await asyncio.gather(*self._coroutines)
         finally:
             self._threads.shutdown()
 
-    async def _schedule(self, run: _Run) -> None:
-        await asyncio.sleep(PICK_UP_SECONDS)
-        if run.stop.is_set():
+    async def _enqueue(self, task: _ScheduledTask) -> None:
+        await asyncio.sleep(SCHEDULING_SECONDS)
+        if task.stop.is_set():
             return
-        if any(agent.can_run(run.definition.required_labels) for agent in self._team_of(run)):
-            self._move(run, "queued")
-            self._queue.append(run)
-            self._hand_out()
+        if any(agent.can_run(task.definition.required_labels) for agent in self._agents_for(task)):
+            self._set_status(task, "queued")
+            self._queue.append(task)
+            self._assign_queued_tasks()
         else:
-            # The agents here are fixed, so it waits until it is cancelled.
-            self._move(run, "waiting")
+            # No agents are ever added here, so the task waits until it is cancelled.
+            self._set_status(task, "waiting")
 
-    def _hand_out(self) -> None:
-        """Give queued tasks to idle agents, oldest first."""
-        for run in () if self._closing else tuple(self._queue):
-            agent = self._idle_agent_for(run)
+    def _assign_queued_tasks(self) -> None:
+        if self._stopping:
+            return
+        for task in tuple(self._queue):
+            agent = self._idle_agent_for(task)
             if agent:
-                self._queue.remove(run)
-                agent.current_task_id = run.task.id
-                self._begin(self._carry_out(run, agent))
+                self._queue.remove(task)
+                agent.current_task_id = task.id
+                self._start_coroutine(self._run_on(agent, task))
 
-    async def _carry_out(self, run: _Run, agent: EmulatedAgent) -> None:
+    async def _run_on(self, agent: EmulatedAgent, task: _ScheduledTask) -> None:
         try:
-            await asyncio.sleep(ACKNOWLEDGE_SECONDS)
-            if run.reason == "cancelled":
-                self._end(run, "cancelled")
-            elif not run.stop.is_set():
-                self._start(run, agent)
-                self._record(run, await self._execute(run))
+            await asyncio.sleep(ACKNOWLEDGMENT_SECONDS)
+            if task.stop_reason == "cancelled":
+                self._end(task, "cancelled")
+            elif not task.stop.is_set():
+                self._mark_running(task, agent)
+                self._record(task, await self._run_in_thread(task))
         finally:
             agent.current_task_id = None
-            self._hand_out()
+            self._assign_queued_tasks()
 
-    async def _execute(self, run: _Run) -> TaskOutcome:
+    async def _run_in_thread(self, task: _ScheduledTask) -> TaskOutcome:
         loop = asyncio.get_running_loop()
 
         def report(progress: Progress) -> None:
-            event = progress_event(run.task.id, progress)
-            loop.call_soon_threadsafe(self._events.publish, run.task.id, event)
+            loop.call_soon_threadsafe(self._events.publish, task.id, progress_event(task.id, progress))
 
-        timeout = run.definition.task_timeout
-        timer = loop.call_later(timeout, run.halt, "timeout") if timeout else None
+        timeout = task.definition.task_timeout
+        timer = loop.call_later(timeout, task.request_stop, "timeout") if timeout else None
         try:
             return await loop.run_in_executor(
-                self._threads, run_task, run.task, run.definition, self._storage, run.stop, report
+                self._threads, run_task, task.row, task.definition, self._storage, task.stop, report
             )
         finally:
             if timer:
                 timer.cancel()
 
-    def _start(self, run: _Run, agent: EmulatedAgent) -> None:
-        self._tasks.mark_running(
-            run.task.id, agent_id=agent.agent_id, labels=agent.labels, gateway_id=GATEWAY_ID, gpu_type=GPU_TYPE
+    def _mark_running(self, task: _ScheduledTask, agent: EmulatedAgent) -> None:
+        self._table.mark_running(
+            task.id, agent_id=agent.agent_id, labels=agent.labels, gateway_id=GATEWAY_ID, gpu_type=GPU_TYPE
         )
-        self._announce(run)
+        self._publish_status(task)
 
-    def _record(self, run: _Run, outcome: TaskOutcome) -> None:
+    def _record(self, task: _ScheduledTask, outcome: TaskOutcome) -> None:
         if outcome.status == "completed":
-            self._tasks.mark_completed(run.task.id, task_output=outcome.task_output, outputs=outcome.output_keys)
-            self._finish(run)
+            self._table.mark_completed(task.id, task_output=outcome.task_output, outputs=outcome.output_keys)
+            self._forget(task)
         elif outcome.status == "failed":
-            self._end(run, "failed", outcome.error)
-        elif run.reason == "timeout":
-            self._end(run, "failed", f"task timed out after {run.definition.task_timeout} seconds")
-        elif run.reason == "cancelled":
-            self._end(run, "cancelled")
+            self._end(task, "failed", outcome.error)
+        elif task.stop_reason == "timeout":
+            self._end(task, "failed", f"task timed out after {task.definition.task_timeout} seconds")
+        elif task.stop_reason == "cancelled":
+            self._end(task, "cancelled")
 
-    def _move(self, run: _Run, status: str) -> None:
-        self._tasks.set_status(run.task.id, status)
-        self._announce(run)
+    def _set_status(self, task: _ScheduledTask, status: str) -> None:
+        self._table.set_status(task.id, status)
+        self._publish_status(task)
 
-    def _end(self, run: _Run, status: str, error: str = "") -> None:
-        self._tasks.mark_ended(run.task.id, status, error)
-        self._finish(run)
+    def _end(self, task: _ScheduledTask, status: str, error: str = "") -> None:
+        self._table.mark_ended(task.id, status, error)
+        self._forget(task)
 
-    def _finish(self, run: _Run) -> None:
-        del self._runs[run.task.id]
-        self._announce(run)
+    def _forget(self, task: _ScheduledTask) -> None:
+        del self._tasks[task.id]
+        self._publish_status(task)
 
-    def _announce(self, run: _Run) -> None:
-        self._events.publish(run.task.id, status_event(self._tasks.get(run.task.id)))
+    def _publish_status(self, task: _ScheduledTask) -> None:
+        self._events.publish(task.id, status_event(self._table.get(task.id)))
 
-    def _idle_agent_for(self, run: _Run) -> EmulatedAgent | None:
-        for agent in self._team_of(run):
-            if agent.status == "idle" and agent.can_run(run.definition.required_labels):
+    def _idle_agent_for(self, task: _ScheduledTask) -> EmulatedAgent | None:
+        for agent in self._agents_for(task):
+            if agent.status == "idle" and agent.can_run(task.definition.required_labels):
                 return agent
         return None
 
-    def _team_of(self, run: _Run) -> Sequence[EmulatedAgent]:
-        return self._agents[run.task.team_id]
+    def _agents_for(self, task: _ScheduledTask) -> Sequence[EmulatedAgent]:
+        return self._agents[task.row.team_id]
 
-    def _begin(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
-        self._at_work.add(task)
-        task.add_done_callback(self._at_work.discard)
+    def _start_coroutine(self, coroutine: Coroutine[None, None, None]) -> None:
+        running = asyncio.create_task(coroutine)
+        self._coroutines.add(running)  # asyncio itself keeps only a weak reference
+        running.add_done_callback(self._coroutines.discard)

@@ -55,7 +55,7 @@ async def get_task_result(call: Call) -> Response:
 async def cancel_task(call: Call) -> Response:
     """Cancel a task; nothing happens to one that is over."""
     call.require_member()
-    call.platform.scheduler.cancel(_own_task(call))
+    call.platform.scheduler.cancel(_own_task(call).id)
     return JSONResponse({"is_success": True})
 
 
