@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from cyberun_mcp.emulator.containers import broken, echo, tiny_llm
+from cyberun_mcp.emulator.containers import broken, sample_apps, tiny_llm
 from cyberun_mcp.emulator.database import Registration
 from cyberun_mcp.emulator.serving import serving
 
@@ -64,7 +64,7 @@ ECHO = Service(
     slug="echo",
     display_name="Echo",
     description="Answers every request with the request it got, as JSON. An HTTP server inside the emulator's process.",
-    serve=partial(serving, echo.app),
+    serve=partial(serving, sample_apps.app),
     usage_prompt=(
         "Send any method to any path; the answer is JSON with method, path, query, headers and body (body_base64 for"
         " bytes that are not UTF-8). /status/{code} answers with that status."
