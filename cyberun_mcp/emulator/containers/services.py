@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from cyberun_mcp.emulator.containers import broken, sample_apps, tiny_llm
+from cyberun_mcp.emulator.containers import sample_apps, tiny_llm
 from cyberun_mcp.emulator.database import Registration
 from cyberun_mcp.emulator.serving import serving
 
@@ -64,7 +64,7 @@ ECHO = Service(
     slug="echo",
     display_name="Echo",
     description="Answers every request with the request it got, as JSON. An HTTP server inside the emulator's process.",
-    serve=partial(serving, sample_apps.app),
+    serve=partial(serving, sample_apps.echo_app),
     usage_prompt=(
         "Send any method to any path; the answer is JSON with method, path, query, headers and body (body_base64 for"
         " bytes that are not UTF-8). /status/{code} answers with that status."
@@ -101,7 +101,7 @@ BROKEN = Service(
     slug="hangs-up",
     display_name="Hangs up",
     description="A server that passes its health check and closes every other connection without an answer: 502.",
-    serve=broken.hanging_up,
+    serve=sample_apps.serve_hanging_up,
     usage_prompt="For trying out what a broken tunnel looks like.",
     env=(("FAKE_PASSWORD", "not-a-real-password"),),
 )
@@ -109,7 +109,7 @@ UNHEALTHY = Service(
     slug="never-healthy",
     display_name="Never healthy",
     description="A server whose health check fails, so that the gateway has no healthy instance to go to: 503.",
-    serve=partial(serving, broken.unhealthy_app),
+    serve=partial(serving, sample_apps.unhealthy_app),
     usage_prompt="For trying out what a service without a healthy instance looks like.",
     env=(("FAKE_PASSWORD", "not-a-real-password"),),
 )
