@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from cyberun_mcp.emulator.containers.gateway import Gateway
+from cyberun_mcp.emulator.containers.gateway import ContainerGateway
 from cyberun_mcp.emulator.database import Caller, Database
 from cyberun_mcp.emulator.errors import RequestRejected
 from cyberun_mcp.emulator.object_storage import ObjectStorage
@@ -24,7 +24,7 @@ class Platform:
     storage: ObjectStorage
     events: EventBroker
     scheduler: Scheduler
-    gateway: Gateway
+    gateway: ContainerGateway
     teams: Mapping[str, Team]
 
 

@@ -10,8 +10,7 @@ import httpx2
 
 from cyberun_mcp.emulator import Emulator, seed
 from cyberun_mcp.emulator.app import build_app
-from cyberun_mcp.emulator.containers.gateway import Gateway
-from cyberun_mcp.emulator.containers.running import running_instances
+from cyberun_mcp.emulator.containers.gateway import ContainerGateway, running_instances
 from cyberun_mcp.emulator.database import Database
 from cyberun_mcp.emulator.object_storage import ObjectStorage
 from cyberun_mcp.emulator.parts import Platform
@@ -39,7 +38,7 @@ async def running_platform(*, data: Path | None, port: int, host: str) -> AsyncI
             # Loopback only: a proxy of the environment has no business here.
             httpx2.AsyncClient(trust_env=False, timeout=_GATEWAY_TIMEOUT) as client,
         ):
-            platform = Platform(database, storage, events, scheduler, Gateway(client, instances), teams)
+            platform = Platform(database, storage, events, scheduler, ContainerGateway(client, instances), teams)
             async with serving(build_app(platform), listening):
                 try:
                     yield Emulator(

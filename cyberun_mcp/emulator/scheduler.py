@@ -1,8 +1,8 @@
 """The scheduler: takes each accepted task through the documented statuses.
 
-pending ─┬─ queued ── running ─┬─ completed
-         └─ waiting            ├─ failed
-                               └─ cancelled (possible from every earlier status)
+pending → queued → running → completed or failed
+pending → waiting, if no agent of the team has the required labels
+pending, waiting, queued or running → cancelled
 """
 
 import asyncio
@@ -161,7 +161,7 @@ class Scheduler:
     def _record(self, task: _ScheduledTask, outcome: TaskOutcome) -> None:
         if outcome.status == "completed":
             self._table.mark_completed(task.id, task_output=outcome.task_output, outputs=outcome.output_keys)
-            self._forget(task)
+            self._finish(task)
         elif outcome.status == "failed":
             self._end(task, "failed", outcome.error)
         elif task.stop_reason == "timeout":
@@ -175,9 +175,9 @@ class Scheduler:
 
     def _end(self, task: _ScheduledTask, status: str, error: str = "") -> None:
         self._table.mark_ended(task.id, status, error)
-        self._forget(task)
+        self._finish(task)
 
-    def _forget(self, task: _ScheduledTask) -> None:
+    def _finish(self, task: _ScheduledTask) -> None:
         del self._tasks[task.id]
         self._publish_status(task)
 

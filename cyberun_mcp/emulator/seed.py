@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from cyberun_mcp.emulator.agents import EmulatedAgent
-from cyberun_mcp.emulator.containers.services import BROKEN, ECHO, STOPPED, TINY_LLM, UNHEALTHY, Service
+from cyberun_mcp.emulator.containers.services import BROKEN, ECHO, STOPPED, TINY_LLM, UNHEALTHY, ServiceDefinition
 from cyberun_mcp.emulator.database import Registration, TeamTable
 from cyberun_mcp.emulator.workflows.catalogue import ALL, ALWAYS_FAILS, IMG2IMG, TEXT_TO_IMAGE
 from cyberun_mcp.emulator.workflows.definition import Workflow
@@ -19,7 +19,7 @@ class Team:
 
     id: str
     workflows: tuple[tuple[Registration, Workflow], ...]
-    services: tuple[tuple[Registration, Service], ...]
+    services: tuple[tuple[Registration, ServiceDefinition], ...]
     agents: tuple[EmulatedAgent, ...]
 
     def workflow_by_id(self, workflow_id: str) -> tuple[Registration, Workflow] | None:
@@ -30,7 +30,7 @@ class Team:
         """The team's workflow with this slug."""
         return next((entry for entry in self.workflows if entry[1].slug == slug), None)
 
-    def service(self, slug: str) -> tuple[Registration, Service] | None:
+    def service(self, slug: str) -> tuple[Registration, ServiceDefinition] | None:
         """The team's container service with this slug."""
         return next((entry for entry in self.services if entry[1].slug == slug), None)
 
@@ -90,7 +90,7 @@ def _team(
     label: str,
     *,
     workflows: tuple[Workflow, ...],
-    services: tuple[Service, ...],
+    services: tuple[ServiceDefinition, ...],
     agents: tuple[EmulatedAgent, ...],
 ) -> Team:
     team_id = teams.team_id(label)

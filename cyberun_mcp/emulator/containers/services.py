@@ -1,4 +1,4 @@
-"""The container services there are."""
+"""The container services: what the API shows of each, and the HTTP server behind it."""
 
 import socket
 from collections.abc import Callable
@@ -15,14 +15,14 @@ Serve = Callable[[socket.socket], AbstractAsyncContextManager[None]]
 
 
 @dataclass(frozen=True)
-class Service:
-    """One service: what the API tells about it, and how to serve it on a socket."""
+class ServiceDefinition:
+    """A service and how to run it."""
 
     slug: str
     display_name: str
     description: str
     serve: Serve | None
-    """None: it is stopped."""
+    """Runs the server on a listening socket. None for a stopped service."""
     usage_prompt: str
     env: tuple[tuple[str, str], ...]
     exposed_port: int = 8080
@@ -31,19 +31,19 @@ class Service:
 
     @property
     def status(self) -> Literal["running", "stopped"]:
-        """Whether it is up. Running is not healthy: that is between the gateway and the instance."""
+        """The `service_status` of the API. A running service may still be unhealthy; the gateway checks that."""
         return "running" if self.serve else "stopped"
 
-    def wire(self, named: Registration) -> dict[str, Any]:
-        """The service as the API shows it, environment included, as documented."""
-        told: dict[str, Any] = {
-            "id": named.id,
+    def to_json(self, registration: Registration) -> dict[str, Any]:
+        """The service as the API shows it, with the environment values, as documented."""
+        fields: dict[str, Any] = {
+            "id": registration.id,
             "service_slug": self.slug,
             "display_name": self.display_name,
             "service_type": "deployed",
             "service_status": self.status,
-            "created_at": named.created_at,
-            "updated_at": named.created_at,
+            "created_at": registration.created_at,
+            "updated_at": registration.created_at,
             "service_desc": self.description,
             "docker_image": f"cyberun-emulator/{self.slug}:in-process",
             "exposed_port": self.exposed_port,
@@ -56,11 +56,11 @@ class Service:
             "usage_prompt": self.usage_prompt,
         }
         if self.openapi_url:
-            told["openapi_url"] = self.openapi_url
-        return told
+            fields["openapi_url"] = self.openapi_url
+        return fields
 
 
-ECHO = Service(
+ECHO = ServiceDefinition(
     slug="echo",
     display_name="Echo",
     description="Answers every request with the request it got, as JSON. An HTTP server inside the emulator's process.",
@@ -71,7 +71,7 @@ ECHO = Service(
     ),
     env=(("LOG_LEVEL", "info"), ("ECHO_ADMIN_TOKEN", "fake-echo-token-not-a-secret-0000")),
 )
-TINY_LLM = Service(
+TINY_LLM = ServiceDefinition(
     slug="tiny-llm",
     display_name="Tiny LLM (rules and word pairs, no neural network)",
     description=(
@@ -88,7 +88,7 @@ TINY_LLM = Service(
     exposed_port=8000,
     openapi_url="/openapi.json",
 )
-STOPPED = Service(
+STOPPED = ServiceDefinition(
     slug="stopped-notebook",
     display_name="Notebook (stopped)",
     description="A service that is not up: the gateway answers 400.",
@@ -97,7 +97,7 @@ STOPPED = Service(
     env=(("JUPYTER_TOKEN", "fake-jupyter-token-not-a-secret"),),
     exposed_port=8888,
 )
-BROKEN = Service(
+BROKEN = ServiceDefinition(
     slug="hangs-up",
     display_name="Hangs up",
     description="A server that passes its health check and closes every other connection without an answer: 502.",
@@ -105,7 +105,7 @@ BROKEN = Service(
     usage_prompt="For trying out what a broken tunnel looks like.",
     env=(("FAKE_PASSWORD", "not-a-real-password"),),
 )
-UNHEALTHY = Service(
+UNHEALTHY = ServiceDefinition(
     slug="never-healthy",
     display_name="Never healthy",
     description="A server whose health check fails, so that the gateway has no healthy instance to go to: 503.",

@@ -11,8 +11,8 @@ import httpx2
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from cyberun_mcp.emulator.containers.gateway import Headers, relayed
-from cyberun_mcp.emulator.containers.services import Service
+from cyberun_mcp.emulator.containers.gateway import Headers, end_to_end_headers
+from cyberun_mcp.emulator.containers.services import ServiceDefinition
 from cyberun_mcp.emulator.database import Registration
 from cyberun_mcp.emulator.errors import RequestRejected, not_found
 from cyberun_mcp.emulator.paging import Page
@@ -28,14 +28,14 @@ _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
 async def list_services(call: Call) -> Response:
     """The team's services. The list's name and its paging are not documented: these are our choice."""
     page = Page.of(call.request.query_params)
-    shown = [service.wire(named) for named, service in page.cut(call.team.services)]
+    shown = [service.to_json(named) for named, service in page.cut(call.team.services)]
     return JSONResponse({"service_list": shown, "page_meta": page.meta(len(call.team.services))})
 
 
 async def get_service(call: Call) -> Response:
     """One service."""
     named, service = _service(call)
-    return JSONResponse(service.wire(named))
+    return JSONResponse(service.to_json(named))
 
 
 async def proxy(call: Call) -> Response:
@@ -82,7 +82,7 @@ async def invoke(call: Call) -> Response:
     return JSONResponse(
         {
             "status_code": upstream.status_code,
-            "headers": dict(relayed(list(upstream.headers.items()))),
+            "headers": dict(end_to_end_headers(list(upstream.headers.items()))),
             "body_base64": base64.b64encode(answer).decode(),
         }
     )
@@ -98,7 +98,7 @@ class _Relay(Response):
         answer = StreamingResponse(self._upstream.aiter_raw(), status_code=self._upstream.status_code)
         answer.raw_headers = [
             (name.lower().encode("latin-1"), value.encode("latin-1"))
-            for name, value in relayed(self._upstream.headers.multi_items())
+            for name, value in end_to_end_headers(self._upstream.headers.multi_items())
         ]
         try:
             await answer(scope, receive, send)
@@ -107,7 +107,7 @@ class _Relay(Response):
                 await self._upstream.aclose()
 
 
-def _service(call: Call) -> tuple[Registration, Service]:
+def _service(call: Call) -> tuple[Registration, ServiceDefinition]:
     found = call.team.service(call.path("serviceSlug"))
     if found is None:
         raise not_found()
