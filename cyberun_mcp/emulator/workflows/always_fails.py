@@ -3,7 +3,7 @@
 from cyberun_mcp.emulator.errors import WorkflowFailed
 from cyberun_mcp.emulator.workflows.job import Job, Progress, Rendered
 from cyberun_mcp.emulator.workflows.landscape import Landscape
-from cyberun_mcp.emulator.workflows.palette import motif_of
+from cyberun_mcp.emulator.workflows.prompts import motif_of
 
 _STEPS = 20
 

@@ -9,7 +9,7 @@ from cyberun_mcp.emulator.workflows import (
     text_to_image,
 )
 from cyberun_mcp.emulator.workflows.definition import Definition, Parameter, Workflow
-from cyberun_mcp.emulator.workflows.finishing import STYLES
+from cyberun_mcp.emulator.workflows.images import STYLES
 
 _PROMPT = Parameter(
     "prompt",

@@ -4,11 +4,11 @@ import math
 
 from PIL import Image
 
-from cyberun_mcp.emulator.workflows.finishing import captioned, save_png, styled, vignetted
+from cyberun_mcp.emulator.workflows.images import captioned, save_png, styled, vignetted
 from cyberun_mcp.emulator.workflows.job import Job, Output, Progress, Rendered
 from cyberun_mcp.emulator.workflows.landscape import Landscape
 from cyberun_mcp.emulator.workflows.long_exposure import LongExposure
-from cyberun_mcp.emulator.workflows.palette import motif_of
+from cyberun_mcp.emulator.workflows.prompts import motif_of
 
 _TILE = 320
 _EXPOSURES = 12

@@ -4,11 +4,11 @@ import random
 
 from PIL import Image, ImageFilter, ImageOps
 
-from cyberun_mcp.emulator.workflows.finishing import captioned, save_png
+from cyberun_mcp.emulator.workflows.images import captioned, save_png
 from cyberun_mcp.emulator.workflows.job import Job, Output, Progress, Rendered
 from cyberun_mcp.emulator.workflows.long_exposure import LongExposure
-from cyberun_mcp.emulator.workflows.palette import motif_of
 from cyberun_mcp.emulator.workflows.pictures import opened
+from cyberun_mcp.emulator.workflows.prompts import motif_of
 
 _NAME = "output_00001_.png"
 _LONGEST_SIDE = 1024

@@ -5,10 +5,10 @@ import random
 
 from PIL import Image, ImageDraw, ImageOps
 
+from cyberun_mcp.emulator.workflows.drawing import clouds, grain, levels, ramp, spot
 from cyberun_mcp.emulator.workflows.job import Job
-from cyberun_mcp.emulator.workflows.noise import clouds, grain, levels, ramp, spot
 from cyberun_mcp.emulator.workflows.outlines import broken_line, build, flock, plant
-from cyberun_mcp.emulator.workflows.palette import Motif, mixed
+from cyberun_mcp.emulator.workflows.prompts import Motif, mixed
 
 _BICUBIC = Image.Resampling.BICUBIC
 

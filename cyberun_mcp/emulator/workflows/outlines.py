@@ -5,7 +5,7 @@ import random
 
 from PIL import ImageDraw
 
-from cyberun_mcp.emulator.workflows.palette import Colour
+from cyberun_mcp.emulator.workflows.prompts import Colour
 
 
 def broken_line(chance: random.Random, width: int, height: float, roughness: float) -> list[tuple[float, float]]:

@@ -2,11 +2,11 @@
 
 from PIL import Image, ImageOps
 
-from cyberun_mcp.emulator.workflows.finishing import captioned, save_png, styled, vignetted
+from cyberun_mcp.emulator.workflows.images import captioned, save_png, styled, vignetted
 from cyberun_mcp.emulator.workflows.job import Job, Output, Progress, Rendered
 from cyberun_mcp.emulator.workflows.landscape import Landscape
 from cyberun_mcp.emulator.workflows.long_exposure import LongExposure
-from cyberun_mcp.emulator.workflows.palette import motif_of
+from cyberun_mcp.emulator.workflows.prompts import motif_of
 
 _SAMPLER_NODE, _NAME = "3", "output_00001_.png"
 _IMAGE = Output("9.images.0", _NAME)

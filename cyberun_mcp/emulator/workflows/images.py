@@ -6,9 +6,9 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
+from cyberun_mcp.emulator.workflows.drawing import clouds, grain, levels
 from cyberun_mcp.emulator.workflows.job import Job
-from cyberun_mcp.emulator.workflows.noise import clouds, grain, levels
-from cyberun_mcp.emulator.workflows.palette import Motif
+from cyberun_mcp.emulator.workflows.prompts import Motif
 
 STYLES = ("natural", "watercolour", "ink", "poster")
 STATEMENT = "procedural drawing by the cyberun-mcp emulator, no AI model involved"
