@@ -4,7 +4,7 @@ import math
 
 from PIL import Image
 
-from cyberun_mcp.emulator.workflows.images import captioned, save_png, styled, vignetted
+from cyberun_mcp.emulator.workflows.images import add_caption, add_vignette, apply_style, save_png
 from cyberun_mcp.emulator.workflows.job import Job, Output, Progress, Rendered
 from cyberun_mcp.emulator.workflows.landscape import Landscape
 from cyberun_mcp.emulator.workflows.long_exposure import LongExposure
@@ -37,8 +37,8 @@ def _tile(job: Job, number: int, total: int) -> Image.Image:
     for step in range(1, _EXPOSURES + 1):
         exposure.add(landscape.expose(step))
         job.finished(Progress(number * _EXPOSURES + step, total, node="3"))
-    finished = vignetted(styled(exposure.developed(), "natural", motif, job), motif)
-    return captioned(finished, f"{job.text('prompt')} (seed {job.whole('seed') + number})")
+    finished = add_vignette(apply_style(exposure.developed(), "natural", motif, job), motif)
+    return add_caption(finished, f"{job.text('prompt')} (seed {job.whole('seed') + number})")
 
 
 def _sheet(tiles: list[Image.Image]) -> Image.Image:

@@ -1,21 +1,40 @@
-"""The last touches: style, caption, and the note inside the file that says how it was made."""
+"""Opening uploaded images, and finishing drawn ones: style, vignette, caption, metadata."""
 
 import json
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
+from cyberun_mcp.emulator.errors import WorkflowFailed
 from cyberun_mcp.emulator.workflows.drawing import clouds, grain, levels
 from cyberun_mcp.emulator.workflows.job import Job
 from cyberun_mcp.emulator.workflows.prompts import Motif
 
 STYLES = ("natural", "watercolour", "ink", "poster")
-STATEMENT = "procedural drawing by the cyberun-mcp emulator, no AI model involved"
+_COMMENT = "procedural drawing by the cyberun-mcp emulator, no AI model involved"
+_MAX_PIXELS = 40_000_000
 
 
-def styled(picture: Image.Image, style: str, motif: Motif, job: Job) -> Image.Image:
-    """The picture in one of the styles."""
+def open_image(file: Path, parameter: str, *, longest_side: int) -> Image.Image:
+    """The image in RGB, upright, scaled down so that no side is longer than `longest_side`.
+
+    Raises `WorkflowFailed`, naming the parameter, for a file that is not an image or has too many pixels.
+    """
+    try:
+        with Image.open(file, formats=("PNG", "JPEG", "WEBP", "GIF", "BMP")) as picture:
+            if picture.width * picture.height > _MAX_PIXELS:
+                raise WorkflowFailed(f"{parameter}: the image has more than {_MAX_PIXELS} pixels")
+            # Lets the JPEG decoder skip detail that would be scaled away.
+            picture.draft("RGB", (longest_side, longest_side))
+            upright = ImageOps.exif_transpose(picture).convert("RGB")
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise WorkflowFailed(f"{parameter}: cannot read the image: {error}") from error
+    return ImageOps.contain(upright, (longest_side, longest_side)) if max(upright.size) > longest_side else upright
+
+
+def apply_style(picture: Image.Image, style: str, motif: Motif, job: Job) -> Image.Image:
+    """The picture in one of `STYLES`."""
     job.checkpoint()
     if style == "watercolour":
         return _watercolour(picture, motif, job)
@@ -27,11 +46,11 @@ def styled(picture: Image.Image, style: str, motif: Motif, job: Job) -> Image.Im
 
 
 def _watercolour(picture: Image.Image, motif: Motif, job: Job) -> Image.Image:
-    """Colours run where the paper is wet, and pale towards white where it takes less."""
-    run = picture.filter(ImageFilter.GaussianBlur(max(picture.size) / 90))
+    """Blurred in cloud-shaped areas like wet paint, and faded to paper white in others."""
+    blurred = picture.filter(ImageFilter.GaussianBlur(max(picture.size) / 90))
     job.checkpoint()
     wet = levels(clouds(motif.chance("wet"), picture.size), 100, 160)
-    painted = Image.composite(run, picture.filter(ImageFilter.GaussianBlur(1.2)), wet)
+    painted = Image.composite(blurred, picture.filter(ImageFilter.GaussianBlur(1.2)), wet)
     job.checkpoint()
     paper = levels(clouds(motif.chance("paper"), picture.size, octaves=7), 60, 220, 0.45)
     painted.paste((255, 253, 244), (0, 0), paper)
@@ -39,7 +58,7 @@ def _watercolour(picture: Image.Image, motif: Motif, job: Job) -> Image.Image:
 
 
 def _ink(picture: Image.Image) -> Image.Image:
-    """Washes of three greys and a line where they meet."""
+    """Areas in a few shades of gray, with a dark line at their edges."""
     grey = picture.convert("L").filter(ImageFilter.GaussianBlur(1.5))
     wash = ImageOps.autocontrast(grey).point([255 - (255 - level) // 52 * 56 for level in range(256)])
     line = levels(grey.filter(ImageFilter.FIND_EDGES), 6, 22)
@@ -47,11 +66,19 @@ def _ink(picture: Image.Image) -> Image.Image:
     return ImageOps.colorize(wash, (24, 22, 34), (250, 244, 230))
 
 
-def captioned(picture: Image.Image, prompt: str) -> Image.Image:
-    """The prompt in small letters along the lower edge, on a darkened strip."""
+def add_vignette(picture: Image.Image, motif: Motif) -> Image.Image:
+    """Darken the corners and add film grain."""
+    corners = Image.radial_gradient("L").resize(picture.size, Image.Resampling.BICUBIC)
+    picture.paste((0, 0, 0), (0, 0), levels(corners, 110, 330, 0.9))
+    film = grain(motif.chance("film"), *picture.size).filter(ImageFilter.GaussianBlur(0.6)).convert("RGB")
+    return Image.blend(picture, film, 0.025)
+
+
+def add_caption(picture: Image.Image, prompt: str) -> Image.Image:
+    """A copy with the prompt in small letters on a dark strip along the bottom."""
     width, height = picture.size
     font = ImageFont.load_default(max(9, min(width, height) // 42))
-    text = _fitting(" ".join(prompt.split()), font, width - 16)
+    text = _shorten(" ".join(prompt.split()), font, width - 16)
     top, bottom = font.getbbox("Ag")[1], font.getbbox("Ag")[3]
     strip = round(bottom - top) + 10
     picture = picture.copy()
@@ -60,7 +87,7 @@ def captioned(picture: Image.Image, prompt: str) -> Image.Image:
     return picture
 
 
-def _fitting(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+def _shorten(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
     if font.getlength(text[:400]) <= width and len(text) <= 400:
         return text
     shown = text[:400]
@@ -70,18 +97,10 @@ def _fitting(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, widt
 
 
 def save_png(picture: Image.Image, file: Path, job: Job) -> None:
-    """Write a PNG that tells how it was made and with which parameters."""
+    """Write a PNG whose metadata has the parameters and states that no AI model was involved."""
     job.checkpoint()
     info = PngInfo()
     info.add_text("Software", "cyberun-mcp emulator")
-    info.add_text("Comment", STATEMENT)
+    info.add_text("Comment", _COMMENT)
     info.add_itxt("Parameters", json.dumps(dict(job.parameters), ensure_ascii=False, sort_keys=True))
     picture.save(file, "PNG", pnginfo=info)
-
-
-def vignetted(picture: Image.Image, motif: Motif) -> Image.Image:
-    """Darker corners and a film's grain."""
-    corners = Image.radial_gradient("L").resize(picture.size, Image.Resampling.BICUBIC)
-    picture.paste((0, 0, 0), (0, 0), levels(corners, 110, 330, 0.9))
-    film = grain(motif.chance("film"), *picture.size).filter(ImageFilter.GaussianBlur(0.6)).convert("RGB")
-    return Image.blend(picture, film, 0.025)

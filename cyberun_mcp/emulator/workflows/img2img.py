@@ -4,10 +4,9 @@ import random
 
 from PIL import Image, ImageFilter, ImageOps
 
-from cyberun_mcp.emulator.workflows.images import captioned, save_png
+from cyberun_mcp.emulator.workflows.images import add_caption, open_image, save_png
 from cyberun_mcp.emulator.workflows.job import Job, Output, Progress, Rendered
 from cyberun_mcp.emulator.workflows.long_exposure import LongExposure
-from cyberun_mcp.emulator.workflows.pictures import opened
 from cyberun_mcp.emulator.workflows.prompts import motif_of
 
 _NAME = "output_00001_.png"
@@ -19,7 +18,7 @@ def render(job: Job) -> Rendered:
     """Grade the colours towards the prompt's palette, then paint: strokes that begin coarse and become fine."""
     motif = motif_of(job.text("prompt"), job.whole("seed"))
     strength = float(job.parameters["strength"])
-    original = opened(job.inputs["input_image"], "input_image", longest_side=_LONGEST_SIDE)
+    original = open_image(job.inputs["input_image"], "input_image", longest_side=_LONGEST_SIDE)
     if job.parameters["grayscale"]:
         original = ImageOps.grayscale(original).convert("RGB")
     palette = motif.palette
@@ -35,7 +34,7 @@ def render(job: Job) -> Rendered:
         painting.add(stroke.filter(ImageFilter.GaussianBlur(coarseness * 4)))
         job.finished(Progress(step, steps, node="3"))
     finished = Image.blend(painting.developed(), graded.filter(ImageFilter.UnsharpMask(3, 120)), 0.35)
-    save_png(captioned(finished, job.text("prompt")), job.folder / _NAME, job)
+    save_png(add_caption(finished, job.text("prompt")), job.folder / _NAME, job)
     return Rendered([Output("9.images.0", _NAME)], {"image_count": 1})
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from PIL import Image, ImageFilter, ImageOps
 
+from cyberun_mcp.emulator.workflows.images import open_image
 from cyberun_mcp.emulator.workflows.job import Job, Output, Progress, Rendered
-from cyberun_mcp.emulator.workflows.pictures import opened
 
 _NAME = "point_cloud.ply"
 _POINT_BYTES = 15
@@ -46,7 +46,7 @@ def render(job: Job) -> Rendered:
     """Image in, `.ply` out."""
     iterations, side = job.whole("max_num_iterations"), int(job.text("resolution"))
     stages = _Stages(job, iterations)
-    picture = opened(job.inputs["input_image"], "input_image", longest_side=2 * side)
+    picture = open_image(job.inputs["input_image"], "input_image", longest_side=2 * side)
     stages.finished("download", f"fetched input_image, {picture.width}x{picture.height} pixels")
     colours = ImageOps.fit(picture, (side, side), Image.Resampling.BICUBIC)
     stages.finished("process_data", f"resampled to {side}x{side}")

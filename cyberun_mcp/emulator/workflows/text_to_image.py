@@ -2,7 +2,7 @@
 
 from PIL import Image, ImageOps
 
-from cyberun_mcp.emulator.workflows.images import captioned, save_png, styled, vignetted
+from cyberun_mcp.emulator.workflows.images import add_caption, add_vignette, apply_style, save_png
 from cyberun_mcp.emulator.workflows.job import Job, Output, Progress, Rendered
 from cyberun_mcp.emulator.workflows.landscape import Landscape
 from cyberun_mcp.emulator.workflows.long_exposure import LongExposure
@@ -36,8 +36,8 @@ def _render(job: Job, size: tuple[int, int], steps: int, style: str, *, in_grey:
         exposure.add(landscape.expose(step))
         job.finished(Progress(step, steps, node=_SAMPLER_NODE))
     developed = exposure.developed().resize(size, Image.Resampling.LANCZOS)
-    picture = vignetted(styled(developed, style, motif, job), motif)
+    picture = add_vignette(apply_style(developed, style, motif, job), motif)
     if in_grey:
         picture = ImageOps.grayscale(picture).convert("RGB")
-    save_png(captioned(picture, job.text("prompt")), job.folder / _NAME, job)
+    save_png(add_caption(picture, job.text("prompt")), job.folder / _NAME, job)
     return Rendered([_IMAGE], {"image_count": 1})
