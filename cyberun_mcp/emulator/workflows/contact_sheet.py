@@ -4,11 +4,11 @@ import math
 
 from PIL import Image
 
+from cyberun_mcp.emulator.workflows.drawing import ImageAverage
 from cyberun_mcp.emulator.workflows.images import add_caption, add_vignette, apply_style, save_png
 from cyberun_mcp.emulator.workflows.job import Job, Output, Progress, Rendered
 from cyberun_mcp.emulator.workflows.landscape import Landscape
-from cyberun_mcp.emulator.workflows.long_exposure import LongExposure
-from cyberun_mcp.emulator.workflows.prompts import motif_of
+from cyberun_mcp.emulator.workflows.prompts import scene_from_prompt
 
 _TILE = 320
 _EXPOSURES = 12
@@ -32,12 +32,12 @@ def render(job: Job) -> Rendered:
 
 
 def _tile(job: Job, number: int, total: int) -> Image.Image:
-    motif = motif_of(job.text("prompt"), job.whole("seed") + number)
-    landscape, exposure = Landscape(motif, (_TILE, _TILE), job), LongExposure()
+    scene = scene_from_prompt(job.text("prompt"), job.whole("seed") + number)
+    landscape, average = Landscape(scene, (_TILE, _TILE), job), ImageAverage()
     for step in range(1, _EXPOSURES + 1):
-        exposure.add(landscape.expose(step))
+        average.add(landscape.draw(step))
         job.finished(Progress(number * _EXPOSURES + step, total, node="3"))
-    finished = add_vignette(apply_style(exposure.developed(), "natural", motif, job), motif)
+    finished = add_vignette(apply_style(average.mean(), "natural", scene, job), scene)
     return add_caption(finished, f"{job.text('prompt')} (seed {job.whole('seed') + number})")
 
 

@@ -7,9 +7,9 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
 from cyberun_mcp.emulator.errors import WorkflowFailed
-from cyberun_mcp.emulator.workflows.drawing import clouds, grain, levels
+from cyberun_mcp.emulator.workflows.drawing import noise, smooth_noise, stretch_levels
 from cyberun_mcp.emulator.workflows.job import Job
-from cyberun_mcp.emulator.workflows.prompts import Motif
+from cyberun_mcp.emulator.workflows.prompts import Scene
 
 STYLES = ("natural", "watercolour", "ink", "poster")
 _COMMENT = "procedural drawing by the cyberun-mcp emulator, no AI model involved"
@@ -33,11 +33,11 @@ def open_image(file: Path, parameter: str, *, longest_side: int) -> Image.Image:
     return ImageOps.contain(upright, (longest_side, longest_side)) if max(upright.size) > longest_side else upright
 
 
-def apply_style(picture: Image.Image, style: str, motif: Motif, job: Job) -> Image.Image:
+def apply_style(picture: Image.Image, style: str, scene: Scene, job: Job) -> Image.Image:
     """The picture in one of `STYLES`."""
     job.checkpoint()
     if style == "watercolour":
-        return _watercolour(picture, motif, job)
+        return _watercolour(picture, scene, job)
     if style == "ink":
         return _ink(picture)
     if style == "poster":
@@ -45,32 +45,32 @@ def apply_style(picture: Image.Image, style: str, motif: Motif, job: Job) -> Ima
     return ImageEnhance.Contrast(ImageEnhance.Color(picture).enhance(1.12)).enhance(1.06)
 
 
-def _watercolour(picture: Image.Image, motif: Motif, job: Job) -> Image.Image:
+def _watercolour(picture: Image.Image, scene: Scene, job: Job) -> Image.Image:
     """Blurred in cloud-shaped areas like wet paint, and faded to paper white in others."""
     blurred = picture.filter(ImageFilter.GaussianBlur(max(picture.size) / 90))
     job.checkpoint()
-    wet = levels(clouds(motif.chance("wet"), picture.size), 100, 160)
+    wet = stretch_levels(smooth_noise(scene.rng("wet"), picture.size), 100, 160)
     painted = Image.composite(blurred, picture.filter(ImageFilter.GaussianBlur(1.2)), wet)
     job.checkpoint()
-    paper = levels(clouds(motif.chance("paper"), picture.size, octaves=7), 60, 220, 0.45)
+    paper = stretch_levels(smooth_noise(scene.rng("paper"), picture.size, octaves=7), 60, 220, 0.45)
     painted.paste((255, 253, 244), (0, 0), paper)
     return painted
 
 
 def _ink(picture: Image.Image) -> Image.Image:
     """Areas in a few shades of gray, with a dark line at their edges."""
-    grey = picture.convert("L").filter(ImageFilter.GaussianBlur(1.5))
-    wash = ImageOps.autocontrast(grey).point([255 - (255 - level) // 52 * 56 for level in range(256)])
-    line = levels(grey.filter(ImageFilter.FIND_EDGES), 6, 22)
+    gray = picture.convert("L").filter(ImageFilter.GaussianBlur(1.5))
+    wash = ImageOps.autocontrast(gray).point([255 - (255 - level) // 52 * 56 for level in range(256)])
+    line = stretch_levels(gray.filter(ImageFilter.FIND_EDGES), 6, 22)
     wash.paste(20, (0, 0), line)
     return ImageOps.colorize(wash, (24, 22, 34), (250, 244, 230))
 
 
-def add_vignette(picture: Image.Image, motif: Motif) -> Image.Image:
+def add_vignette(picture: Image.Image, scene: Scene) -> Image.Image:
     """Darken the corners and add film grain."""
     corners = Image.radial_gradient("L").resize(picture.size, Image.Resampling.BICUBIC)
-    picture.paste((0, 0, 0), (0, 0), levels(corners, 110, 330, 0.9))
-    film = grain(motif.chance("film"), *picture.size).filter(ImageFilter.GaussianBlur(0.6)).convert("RGB")
+    picture.paste((0, 0, 0), (0, 0), stretch_levels(corners, 110, 330, 0.9))
+    film = noise(scene.rng("film"), *picture.size).filter(ImageFilter.GaussianBlur(0.6)).convert("RGB")
     return Image.blend(picture, film, 0.025)
 
 

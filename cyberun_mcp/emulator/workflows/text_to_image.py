@@ -2,11 +2,11 @@
 
 from PIL import Image, ImageOps
 
+from cyberun_mcp.emulator.workflows.drawing import ImageAverage
 from cyberun_mcp.emulator.workflows.images import add_caption, add_vignette, apply_style, save_png
 from cyberun_mcp.emulator.workflows.job import Job, Output, Progress, Rendered
 from cyberun_mcp.emulator.workflows.landscape import Landscape
-from cyberun_mcp.emulator.workflows.long_exposure import LongExposure
-from cyberun_mcp.emulator.workflows.prompts import motif_of
+from cyberun_mcp.emulator.workflows.prompts import scene_from_prompt
 
 _SAMPLER_NODE, _NAME = "3", "output_00001_.png"
 _IMAGE = Output("9.images.0", _NAME)
@@ -28,15 +28,15 @@ def render_version_1(job: Job) -> Rendered:
 
 
 def _render(job: Job, size: tuple[int, int], steps: int, style: str, *, in_grey: bool = False) -> Rendered:
-    motif = motif_of(job.text("prompt"), job.whole("seed"))
+    scene = scene_from_prompt(job.text("prompt"), job.whole("seed"))
     # Drawn larger and then reduced, for finer edges.
-    landscape = Landscape(motif, (size[0] * 3 // 2, size[1] * 3 // 2), job)
-    exposure = LongExposure()
+    landscape = Landscape(scene, (size[0] * 3 // 2, size[1] * 3 // 2), job)
+    average = ImageAverage()
     for step in range(1, steps + 1):
-        exposure.add(landscape.expose(step))
+        average.add(landscape.draw(step))
         job.finished(Progress(step, steps, node=_SAMPLER_NODE))
-    developed = exposure.developed().resize(size, Image.Resampling.LANCZOS)
-    picture = add_vignette(apply_style(developed, style, motif, job), motif)
+    developed = average.mean().resize(size, Image.Resampling.LANCZOS)
+    picture = add_vignette(apply_style(developed, style, scene, job), scene)
     if in_grey:
         picture = ImageOps.grayscale(picture).convert("RGB")
     save_png(add_caption(picture, job.text("prompt")), job.folder / _NAME, job)
