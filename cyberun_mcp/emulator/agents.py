@@ -13,8 +13,8 @@ from cyberun_mcp.emulator.errors import WorkflowFailed, WorkflowStopped
 from cyberun_mcp.emulator.formats import current_timestamp
 from cyberun_mcp.emulator.object_storage import ObjectStorage, guess_content_type
 from cyberun_mcp.emulator.task_table import TaskRow
-from cyberun_mcp.emulator.workflows.definition import Definition
-from cyberun_mcp.emulator.workflows.job import Job, Output, Progress, Rendered
+from cyberun_mcp.emulator.workflows.definition import WorkflowVersion
+from cyberun_mcp.emulator.workflows.job import Job, OutputFile, Progress, WorkflowResult
 
 GPU_TYPE = "none (CPU emulator)"
 GATEWAY_ID = "gw-emulator"
@@ -82,7 +82,7 @@ class TaskOutcome:
 
 def run_task(
     task: TaskRow,
-    definition: Definition,
+    definition: WorkflowVersion,
     storage: ObjectStorage,
     stop: threading.Event,
     report: Callable[[Progress], None],
@@ -92,8 +92,8 @@ def run_task(
     inputs = {key: storage.path(value) for key, value in task.parameters.items() if key in file_parameters and value}
     try:
         with storage.temporary_folder() as folder:
-            rendered = definition.render(Job(task.parameters, inputs, folder, report, stop))
-            return _store_outputs(task, rendered, folder, storage)
+            result = definition.run(Job(task.parameters, inputs, folder, report, stop))
+            return _store_outputs(task, result, folder, storage)
     except WorkflowStopped:
         return TaskOutcome("stopped")
     except WorkflowFailed as error:
@@ -104,23 +104,23 @@ def run_task(
         return TaskOutcome("failed", error=f"{type(error).__name__}: {error}")
 
 
-def _store_outputs(task: TaskRow, rendered: Rendered, folder: Path, storage: ObjectStorage) -> TaskOutcome:
+def _store_outputs(task: TaskRow, result: WorkflowResult, folder: Path, storage: ObjectStorage) -> TaskOutcome:
     is_cloud_task = task.dispatch_target == "cloud"
     root = "outputs" if is_cloud_task else "tasks"
-    keys = {output.id: f"{root}/{task.id}/{output.name}" for output in rendered.outputs}
-    sizes = {output.id: (folder / output.name).stat().st_size for output in rendered.outputs}
-    for output in rendered.outputs:
+    keys = {output.id: f"{root}/{task.id}/{output.name}" for output in result.outputs}
+    sizes = {output.id: (folder / output.name).stat().st_size for output in result.outputs}
+    for output in result.outputs:
         storage.store(folder / output.name, keys[output.id])
     task_output: dict[str, Any]
     if is_cloud_task:
-        task_output = {output.id: _describe(output, keys[output.id], sizes[output.id]) for output in rendered.outputs}
+        task_output = {output.id: _describe(output, keys[output.id], sizes[output.id]) for output in result.outputs}
     else:
-        task_output = {"storage_key": keys[rendered.outputs[0].id], **rendered.summary}
+        task_output = {"storage_key": keys[result.outputs[0].id], **result.summary}
     return TaskOutcome("completed", task_output=task_output, output_keys=keys)
 
 
-def _describe(output: Output, key: str, size: int) -> dict[str, Any]:
-    return {"s3_key": key, "content_type": guess_content_type(output.name), "size": size, **output.facts}
+def _describe(output: OutputFile, key: str, size: int) -> dict[str, Any]:
+    return {"s3_key": key, "content_type": guess_content_type(output.name), "size": size, **output.metadata}
 
 
 def _system_stats() -> dict[str, Any]:

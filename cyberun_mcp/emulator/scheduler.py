@@ -16,7 +16,7 @@ from cyberun_mcp.emulator.agents import GATEWAY_ID, GPU_TYPE, EmulatedAgent, Tas
 from cyberun_mcp.emulator.object_storage import ObjectStorage
 from cyberun_mcp.emulator.task_events import EventBroker, progress_event, status_event
 from cyberun_mcp.emulator.task_table import TaskRow, TaskTable
-from cyberun_mcp.emulator.workflows.definition import Definition
+from cyberun_mcp.emulator.workflows.definition import WorkflowVersion
 from cyberun_mcp.emulator.workflows.job import Progress
 
 SCHEDULING_SECONDS = 0.05
@@ -31,7 +31,7 @@ class _ScheduledTask:
     """A task that has not ended, and how to stop it."""
 
     row: TaskRow
-    definition: Definition
+    definition: WorkflowVersion
     stop: threading.Event = field(default_factory=threading.Event)
     stop_reason: StopReason | None = None
 
@@ -68,7 +68,7 @@ class Scheduler:
         )
         self._stopping = False
 
-    def submit(self, row: TaskRow, definition: Definition) -> None:
+    def submit(self, row: TaskRow, definition: WorkflowVersion) -> None:
         """Start scheduling an accepted task."""
         task = self._tasks[row.id] = _ScheduledTask(row, definition)
         self._start_coroutine(self._enqueue(task))

@@ -6,7 +6,7 @@ from cyberun_mcp.emulator.agents import EmulatedAgent
 from cyberun_mcp.emulator.containers.services import BROKEN, ECHO, STOPPED, TINY_LLM, UNHEALTHY, ServiceDefinition
 from cyberun_mcp.emulator.database import Registration, TeamTable
 from cyberun_mcp.emulator.workflows.catalogue import ALL, ALWAYS_FAILS, IMG2IMG, TEXT_TO_IMAGE
-from cyberun_mcp.emulator.workflows.definition import Workflow
+from cyberun_mcp.emulator.workflows.definition import WorkflowDefinition
 
 # Base64 of {"alg":"EdDSA"} and {"sub":"emulator"}. The emulator knows its token by heart and checks no signature.
 _JWT_HEAD = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJlbXVsYXRvciJ9."
@@ -18,15 +18,15 @@ class Team:
     """A team and everything that is only its own."""
 
     id: str
-    workflows: tuple[tuple[Registration, Workflow], ...]
+    workflows: tuple[tuple[Registration, WorkflowDefinition], ...]
     services: tuple[tuple[Registration, ServiceDefinition], ...]
     agents: tuple[EmulatedAgent, ...]
 
-    def workflow_by_id(self, workflow_id: str) -> tuple[Registration, Workflow] | None:
+    def workflow_by_id(self, workflow_id: str) -> tuple[Registration, WorkflowDefinition] | None:
         """The team's workflow with this id."""
         return next((entry for entry in self.workflows if entry[0].id == workflow_id), None)
 
-    def workflow_by_slug(self, slug: str) -> tuple[Registration, Workflow] | None:
+    def workflow_by_slug(self, slug: str) -> tuple[Registration, WorkflowDefinition] | None:
         """The team's workflow with this slug."""
         return next((entry for entry in self.workflows if entry[1].slug == slug), None)
 
@@ -89,7 +89,7 @@ def _team(
     teams: TeamTable,
     label: str,
     *,
-    workflows: tuple[Workflow, ...],
+    workflows: tuple[WorkflowDefinition, ...],
     services: tuple[ServiceDefinition, ...],
     agents: tuple[EmulatedAgent, ...],
 ) -> Team:

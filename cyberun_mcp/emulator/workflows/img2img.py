@@ -6,7 +6,7 @@ from PIL import Image, ImageFilter, ImageOps
 
 from cyberun_mcp.emulator.workflows.drawing import ImageAverage
 from cyberun_mcp.emulator.workflows.images import add_caption, open_image, save_png
-from cyberun_mcp.emulator.workflows.job import Job, Output, Progress, Rendered
+from cyberun_mcp.emulator.workflows.job import Job, OutputFile, Progress, WorkflowResult
 from cyberun_mcp.emulator.workflows.prompts import scene_from_prompt
 
 _NAME = "output_00001_.png"
@@ -14,9 +14,9 @@ _LONGEST_SIDE = 1024
 _CELLS = 10
 
 
-def render(job: Job) -> Rendered:
+def run(job: Job) -> WorkflowResult:
     """Grade the colors towards the prompt's palette, then paint: strokes that begin coarse and become fine."""
-    scene = scene_from_prompt(job.text("prompt"), job.whole("seed"))
+    scene = scene_from_prompt(job.text("prompt"), job.integer("seed"))
     strength = float(job.parameters["strength"])
     original = open_image(job.inputs["input_image"], "input_image", longest_side=_LONGEST_SIDE)
     if job.parameters["grayscale"]:
@@ -26,16 +26,16 @@ def render(job: Job) -> Rendered:
     graded = Image.blend(
         original, ImageOps.colorize(tones, palette.near, palette.light, mid=palette.horizon), 0.8 * strength
     )
-    average, steps = ImageAverage(), job.whole("steps")
+    average, steps = ImageAverage(), job.integer("steps")
     for step in range(1, steps + 1):
         coarseness = strength * (1 - step / (steps + 1))
         stroke = _moved(graded, scene.rng(f"stroke {step}"), coarseness)
         job.checkpoint()
         average.add(stroke.filter(ImageFilter.GaussianBlur(coarseness * 4)))
-        job.finished(Progress(step, steps, node="3"))
+        job.finish_step(Progress(step, steps, node="3"))
     finished = Image.blend(average.mean(), graded.filter(ImageFilter.UnsharpMask(3, 120)), 0.35)
     save_png(add_caption(finished, job.text("prompt")), job.folder / _NAME, job)
-    return Rendered([Output("9.images.0", _NAME)], {"image_count": 1})
+    return WorkflowResult([OutputFile("9.images.0", _NAME)], {"image_count": 1})
 
 
 def _moved(picture: Image.Image, rng: random.Random, amount: float) -> Image.Image:

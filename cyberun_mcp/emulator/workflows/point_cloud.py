@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image, ImageFilter, ImageOps
 
 from cyberun_mcp.emulator.workflows.images import open_image
-from cyberun_mcp.emulator.workflows.job import Job, Output, Progress, Rendered
+from cyberun_mcp.emulator.workflows.job import Job, OutputFile, Progress, WorkflowResult
 
 _NAME = "point_cloud.ply"
 _POINT_BYTES = 15
@@ -39,12 +39,12 @@ class _Stages:
     def finished(self, stage: str, message: str) -> None:
         """Report a step."""
         self._done += 1
-        self._job.finished(Progress(self._done, self._total, stage=stage, message=message))
+        self._job.finish_step(Progress(self._done, self._total, stage=stage, message=message))
 
 
-def render(job: Job) -> Rendered:
+def run(job: Job) -> WorkflowResult:
     """Image in, `.ply` out."""
-    iterations, side = job.whole("max_num_iterations"), int(job.text("resolution"))
+    iterations, side = job.integer("max_num_iterations"), int(job.text("resolution"))
     stages = _Stages(job, iterations)
     picture = open_image(job.inputs["input_image"], "input_image", longest_side=2 * side)
     stages.finished("download", f"fetched input_image, {picture.width}x{picture.height} pixels")
@@ -65,7 +65,7 @@ def render(job: Job) -> Rendered:
     stages.finished("export", f"wrote {_NAME}")
     stages.finished("upload", f"{(job.folder / _NAME).stat().st_size} bytes")
     count = side * side
-    return Rendered([Output("export.ply.0", _NAME, {"point_count": count})], {"point_count": count})
+    return WorkflowResult([OutputFile("export.ply.0", _NAME, {"point_count": count})], {"point_count": count})
 
 
 def _relaxed(relief: Image.Image, target: Image.Image, *, remaining: float) -> Image.Image:
