@@ -1,20 +1,20 @@
 """The application: routes, authentication and errors put together."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import cast
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from cyberun_mcp.emulator.access import identify
 from cyberun_mcp.emulator.endpoints import agents, containers, files, tasks, workflows
-from cyberun_mcp.emulator.errors import ApiError, error_response
+from cyberun_mcp.emulator.endpoints.bucket import Bucket
+from cyberun_mcp.emulator.errors import RequestRejected
+from cyberun_mcp.emulator.object_storage import BUCKET_PATH
 from cyberun_mcp.emulator.parts import Call, Platform
-from cyberun_mcp.emulator.storage.bucket import Bucket
-from cyberun_mcp.emulator.storage.objects import BUCKET_PATH
 
 _ANY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
@@ -26,7 +26,7 @@ def build_app(platform: Platform) -> Starlette:
 
     def route(path: str, endpoint: Endpoint, *methods: str) -> Route:
         async def handle(request: Request) -> Response:
-            caller = identify(request.headers, platform.store.teams)
+            caller = identify(request.headers, platform.database.teams)
             return await endpoint(Call(platform, caller, request))
 
         return Route(f"/api/v1{path}", handle, methods=methods or ["GET"])
@@ -49,33 +49,47 @@ def build_app(platform: Platform) -> Starlette:
         route("/r/invoke/{serviceSlug}", containers.invoke, "POST"),
         route("/r/files/presign", files.presign, "POST"),
     ]
-    bucket = Bucket(platform.storage, platform.store.uploads)
+    bucket = Bucket(platform.storage, platform.database.uploads)
     app = Starlette(
         routes=[
             *api,
             Route(BUCKET_PATH + "{key:path}", bucket.answer, methods=["GET", "HEAD", "PUT"]),
         ],
-        exception_handlers={HTTPException: _refuse, ClientDisconnect: _give_up, 500: _fail},
+        exception_handlers={
+            RequestRejected: _send_rejection,
+            HTTPException: _send_routing_error,
+            ClientDisconnect: _close_disconnected,
+            500: _send_internal_error,
+        },
     )
     # A path with a slash too many is another path, as on the platform; not a redirect.
     app.router.redirect_slashes = False
     return app
 
 
-async def _refuse(_request: Request, error: Exception) -> Response:
-    """Refusals of ours, and of the routing (404 and 405, which brings an Allow header)."""
-    refusal = cast(HTTPException, error)
-    by_routing = {404: "resource not found", 405: "method not allowed"}
-    message = refusal.detail if isinstance(refusal, ApiError) else by_routing.get(refusal.status_code, refusal.detail)
-    response = error_response(refusal.status_code, message)
-    response.headers.update(refusal.headers or {})
+async def _send_rejection(_request: Request, error: Exception) -> Response:
+    rejection = cast(RequestRejected, error)
+    return _error_response(rejection.status, rejection.message)
+
+
+async def _send_routing_error(_request: Request, error: Exception) -> Response:
+    """Starlette's own 404 and 405, in the platform's words. The 405 has an Allow header."""
+    routing_error = cast(HTTPException, error)
+    messages = {404: "resource not found", 405: "method not allowed"}
+    message = messages.get(routing_error.status_code, routing_error.detail)
+    return _error_response(routing_error.status_code, message, routing_error.headers)
+
+
+async def _close_disconnected(_request: Request, _error: Exception) -> Response:
+    """The client disconnected in the middle of its request. The response cannot arrive, but this is no server error."""
+    return _error_response(400, "the connection closed before the whole request had arrived")
+
+
+async def _send_internal_error(_request: Request, _error: Exception) -> Response:
+    return _error_response(500, "internal error")
+
+
+def _error_response(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    response = JSONResponse({"error_message": message}, status_code=status)
+    response.headers.update(headers or {})
     return response
-
-
-async def _give_up(_request: Request, _error: Exception) -> Response:
-    """The caller has gone in the middle of the request: no error of ours, and nobody there to read the answer."""
-    return error_response(400, "the connection closed before the whole request had arrived")
-
-
-async def _fail(_request: Request, _error: Exception) -> Response:
-    return error_response(500, "internal error")

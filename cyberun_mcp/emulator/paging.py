@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cyberun_mcp.emulator.errors import ApiError
+from cyberun_mcp.emulator.errors import RequestRejected
 
 _LARGEST_PAGE = 100
 
@@ -44,7 +44,7 @@ def _integer(query: Mapping[str, str], name: str, *, default: int, largest: int 
         return default
     # At most 9 digits: a larger offset would not fit the database's integers.
     if not (text.isascii() and text.isdigit() and len(text) <= 9) or int(text) < 1:
-        raise ApiError(400, f"{name} must be an integer of at least 1")
+        raise RequestRejected(400, f"{name} must be an integer of at least 1")
     if largest is not None and int(text) > largest:
-        raise ApiError(400, f"{name} must be at most {largest}")
+        raise RequestRejected(400, f"{name} must be at most {largest}")
     return int(text)

@@ -7,25 +7,24 @@ from typing import Any
 
 from starlette.requests import Request
 
-from cyberun_mcp.emulator.containers.gateway import Gateway
-from cyberun_mcp.emulator.errors import ApiError
-from cyberun_mcp.emulator.scheduling.scheduler import Scheduler
-from cyberun_mcp.emulator.scheduling.watch import Watch
+from cyberun_mcp.emulator.containers.gateway import ContainerGateway
+from cyberun_mcp.emulator.database import Caller, Database
+from cyberun_mcp.emulator.errors import RequestRejected
+from cyberun_mcp.emulator.object_storage import ObjectStorage
+from cyberun_mcp.emulator.scheduler import Scheduler
 from cyberun_mcp.emulator.seed import Team
-from cyberun_mcp.emulator.state.store import Store
-from cyberun_mcp.emulator.state.teams import Caller
-from cyberun_mcp.emulator.storage.objects import Storage
+from cyberun_mcp.emulator.task_events import EventBroker
 
 
 @dataclass(frozen=True)
 class Platform:
     """Everything an endpoint may need."""
 
-    store: Store
-    storage: Storage
-    watch: Watch
+    database: Database
+    storage: ObjectStorage
+    events: EventBroker
     scheduler: Scheduler
-    gateway: Gateway
+    gateway: ContainerGateway
     teams: Mapping[str, Team]
 
 
@@ -49,7 +48,7 @@ class Call:
     def require_member(self) -> None:
         """Refuse viewers, who may only read."""
         if self.caller.role == "viewer":
-            raise ApiError(403, "permission denied: your role in this team is viewer, this needs member")
+            raise RequestRejected(403, "permission denied: your role in this team is viewer, this needs member")
 
     async def body(self) -> dict[str, Any]:
         """The JSON object in the request's body."""
@@ -60,7 +59,7 @@ class Call:
                 # Half of a surrogate pair may stand in JSON, but not in UTF-8: not in a file, nor in the database.
                 json.dumps(body, ensure_ascii=False).encode()
         except (ValueError, RecursionError):  # not JSON, not UTF-8, or nested without end
-            raise ApiError(400, "malformed JSON in the request body") from None
+            raise RequestRejected(400, "malformed JSON in the request body") from None
         if not isinstance(body, dict):
-            raise ApiError(400, "the request body must be a JSON object")
+            raise RequestRejected(400, "the request body must be a JSON object")
         return body

@@ -10,15 +10,14 @@ import httpx2
 
 from cyberun_mcp.emulator import Emulator, seed
 from cyberun_mcp.emulator.app import build_app
-from cyberun_mcp.emulator.containers.gateway import Gateway
-from cyberun_mcp.emulator.containers.running import running_instances
+from cyberun_mcp.emulator.containers.gateway import ContainerGateway, running_instances
+from cyberun_mcp.emulator.database import Database
+from cyberun_mcp.emulator.object_storage import ObjectStorage
 from cyberun_mcp.emulator.parts import Platform
-from cyberun_mcp.emulator.scheduling.scheduler import Scheduler
-from cyberun_mcp.emulator.scheduling.watch import Watch
+from cyberun_mcp.emulator.scheduler import Scheduler
 from cyberun_mcp.emulator.serving import bound_socket, origin_of, serving
-from cyberun_mcp.emulator.state.store import Store
-from cyberun_mcp.emulator.storage.objects import Storage
-from cyberun_mcp.emulator.storage.signing import Signer
+from cyberun_mcp.emulator.signed_urls import UrlSigner
+from cyberun_mcp.emulator.task_events import EventBroker
 
 # Well above what the services here take, and below what MCP clients wait for a tool.
 _GATEWAY_TIMEOUT = httpx2.Timeout(30)
@@ -27,27 +26,29 @@ _GATEWAY_TIMEOUT = httpx2.Timeout(30)
 @asynccontextmanager
 async def running_platform(*, data: Path | None, port: int, host: str) -> AsyncIterator[Emulator]:
     """Start the parts in the order they need each other; stop them in the reverse order."""
-    with _folder(data) as folder, bound_socket(host, port) as listening, _open_store(folder) as store:
+    with _folder(data) as folder, bound_socket(host, port) as listening, _open_database(folder) as database:
         origin = origin_of(listening)
-        main, other = seed.main_team(store.teams), seed.other_team(store.teams)
+        main, other = seed.main_team(database.teams), seed.other_team(database.teams)
         teams = {main.id: main, other.id: other}
-        storage = Storage(folder, Signer(origin, store.teams.signing_secret()))
-        watch = Watch()
+        storage = ObjectStorage(folder, UrlSigner(origin, database.teams.signing_secret()))
+        events = EventBroker()
         async with (
-            _scheduler(store, storage, watch, teams) as scheduler,
+            _scheduler(database, storage, events, teams) as scheduler,
             running_instances(teams) as instances,
             # Loopback only: a proxy of the environment has no business here.
             httpx2.AsyncClient(trust_env=False, timeout=_GATEWAY_TIMEOUT) as client,
         ):
-            platform = Platform(store, storage, watch, scheduler, Gateway(client, instances), teams)
+            platform = Platform(database, storage, events, scheduler, ContainerGateway(client, instances), teams)
             async with serving(build_app(platform), listening):
                 try:
                     yield Emulator(
-                        base_url=f"{origin}/api/v1", team_id=main.id, **vars(seed.credentials(store.teams, main, other))
+                        base_url=f"{origin}/api/v1",
+                        team_id=main.id,
+                        **vars(seed.credentials(database.teams, main, other)),
                     )
                 finally:
-                    watch.close()
-                    scheduler.halt()
+                    events.close()
+                    scheduler.stop()
 
 
 @contextmanager
@@ -62,28 +63,28 @@ def _folder(data: Path | None) -> Iterator[Path]:
 
 
 @contextmanager
-def _open_store(folder: Path) -> Iterator[Store]:
-    store = Store(folder / "emulator.sqlite3")
+def _open_database(folder: Path) -> Iterator[Database]:
+    database = Database(folder / "emulator.sqlite3")
     try:
-        yield store
+        yield database
     finally:
-        store.close()
+        database.close()
 
 
 @asynccontextmanager
 async def _scheduler(
-    store: Store, storage: Storage, watch: Watch, teams: dict[str, seed.Team]
+    database: Database, storage: ObjectStorage, events: EventBroker, teams: dict[str, seed.Team]
 ) -> AsyncIterator[Scheduler]:
-    store.tasks.fail_interrupted()
-    scheduler = Scheduler(store.tasks, storage, watch, {team.id: team.agents for team in teams.values()})
+    database.tasks.fail_interrupted()
+    scheduler = Scheduler(database.tasks, storage, events, {team.id: team.agents for team in teams.values()})
     try:
-        for task in store.tasks.unfinished():
+        for task in database.tasks.list_unstarted():
             entry = teams[task.team_id].workflow_by_id(task.workflow_id)
             definition = entry and entry[1].version(task.version)
             if definition:
                 scheduler.submit(task, definition)
             else:
-                store.tasks.end(task.id, "failed", "the workflow of this task no longer exists")
+                database.tasks.mark_ended(task.id, "failed", "the workflow of this task no longer exists")
         yield scheduler
     finally:
         with anyio.CancelScope(shield=True):

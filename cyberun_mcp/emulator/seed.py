@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from cyberun_mcp.emulator.containers.services import BROKEN, ECHO, STOPPED, TINY_LLM, UNHEALTHY, Service
-from cyberun_mcp.emulator.scheduling.agents import Agent
-from cyberun_mcp.emulator.state.teams import Named, Teams
+from cyberun_mcp.emulator.agents import EmulatedAgent
+from cyberun_mcp.emulator.containers.services import BROKEN, ECHO, STOPPED, TINY_LLM, UNHEALTHY, ServiceDefinition
+from cyberun_mcp.emulator.database import Registration, TeamTable
 from cyberun_mcp.emulator.workflows.catalogue import ALL, ALWAYS_FAILS, IMG2IMG, TEXT_TO_IMAGE
-from cyberun_mcp.emulator.workflows.definition import Workflow
+from cyberun_mcp.emulator.workflows.definition import WorkflowDefinition
 
 # Base64 of {"alg":"EdDSA"} and {"sub":"emulator"}. The emulator knows its token by heart and checks no signature.
 _JWT_HEAD = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJlbXVsYXRvciJ9."
@@ -18,19 +18,19 @@ class Team:
     """A team and everything that is only its own."""
 
     id: str
-    workflows: tuple[tuple[Named, Workflow], ...]
-    services: tuple[tuple[Named, Service], ...]
-    agents: tuple[Agent, ...]
+    workflows: tuple[tuple[Registration, WorkflowDefinition], ...]
+    services: tuple[tuple[Registration, ServiceDefinition], ...]
+    agents: tuple[EmulatedAgent, ...]
 
-    def workflow_by_id(self, workflow_id: str) -> tuple[Named, Workflow] | None:
+    def workflow_by_id(self, workflow_id: str) -> tuple[Registration, WorkflowDefinition] | None:
         """The team's workflow with this id."""
         return next((entry for entry in self.workflows if entry[0].id == workflow_id), None)
 
-    def workflow_by_slug(self, slug: str) -> tuple[Named, Workflow] | None:
+    def workflow_by_slug(self, slug: str) -> tuple[Registration, WorkflowDefinition] | None:
         """The team's workflow with this slug."""
         return next((entry for entry in self.workflows if entry[1].slug == slug), None)
 
-    def service(self, slug: str) -> tuple[Named, Service] | None:
+    def service(self, slug: str) -> tuple[Registration, ServiceDefinition] | None:
         """The team's container service with this slug."""
         return next((entry for entry in self.services if entry[1].slug == slug), None)
 
@@ -45,7 +45,7 @@ class Credentials:
     jwt: str
 
 
-def main_team(teams: Teams) -> Team:
+def main_team(teams: TeamTable) -> Team:
     """The team that has everything."""
     return _team(
         teams,
@@ -53,25 +53,25 @@ def main_team(teams: Teams) -> Team:
         workflows=ALL,
         services=(ECHO, TINY_LLM, STOPPED, BROKEN, UNHEALTHY),
         agents=(
-            Agent("emulator-cpu-01", _AGENT_LABELS),
-            Agent("emulator-cpu-02", _AGENT_LABELS),
-            Agent("emulator-tunnel-01", ("emulator", "static-tunnel", "comfyui"), in_tunnel=True),
+            EmulatedAgent("emulator-cpu-01", _AGENT_LABELS),
+            EmulatedAgent("emulator-cpu-02", _AGENT_LABELS),
+            EmulatedAgent("emulator-tunnel-01", ("emulator", "static-tunnel", "comfyui"), in_tunnel=True),
         ),
     )
 
 
-def other_team(teams: Teams) -> Team:
+def other_team(teams: TeamTable) -> Team:
     """A smaller team, for trying out that teams do not see each other."""
     return _team(
         teams,
         "other",
         workflows=(TEXT_TO_IMAGE, IMG2IMG, ALWAYS_FAILS),
         services=(ECHO,),
-        agents=(Agent("other-cpu-01", _AGENT_LABELS),),
+        agents=(EmulatedAgent("other-cpu-01", _AGENT_LABELS),),
     )
 
 
-def credentials(teams: Teams, main: Team, other: Team) -> Credentials:
+def credentials(teams: TeamTable, main: Team, other: Team) -> Credentials:
     """The credentials of both teams."""
 
     def secret(name: str, prefix: str, team: Team, kind: str, role: str = "member") -> str:
@@ -86,17 +86,17 @@ def credentials(teams: Teams, main: Team, other: Team) -> Credentials:
 
 
 def _team(
-    teams: Teams,
+    teams: TeamTable,
     label: str,
     *,
-    workflows: tuple[Workflow, ...],
-    services: tuple[Service, ...],
-    agents: tuple[Agent, ...],
+    workflows: tuple[WorkflowDefinition, ...],
+    services: tuple[ServiceDefinition, ...],
+    agents: tuple[EmulatedAgent, ...],
 ) -> Team:
     team_id = teams.team_id(label)
     return Team(
         id=team_id,
-        workflows=tuple((teams.named(team_id, "workflow", workflow.slug), workflow) for workflow in workflows),
-        services=tuple((teams.named(team_id, "service", service.slug), service) for service in services),
+        workflows=tuple((teams.registration(team_id, "workflow", workflow.slug), workflow) for workflow in workflows),
+        services=tuple((teams.registration(team_id, "service", service.slug), service) for service in services),
         agents=agents,
     )

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from cyberun_mcp.emulator import Emulator, emulator
-from cyberun_mcp.emulator.state.store import Store
+from cyberun_mcp.emulator.database import Database
 
 from .client import PATIENCE, PlatformClient
 
@@ -35,11 +35,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def storage_secret(data: Path) -> str:
     """What the module's emulator signs its URLs with; read before the emulator locks the file."""
-    store = Store(data / "emulator.sqlite3")
+    database = Database(data / "emulator.sqlite3")
     try:
-        return store.teams.signing_secret()
+        return database.teams.signing_secret()
     finally:
-        store.close()
+        database.close()
 
 
 @pytest.fixture(scope="module")

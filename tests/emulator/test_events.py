@@ -6,7 +6,7 @@ from pathlib import Path
 import anyio
 
 from cyberun_mcp.emulator import emulator
-from cyberun_mcp.emulator.scheduling.watch import Listener, TaskEvent
+from cyberun_mcp.emulator.task_events import EventSubscription, TaskEvent
 
 from .client import PlatformClient, events_in
 from .conftest import connected
@@ -93,13 +93,13 @@ async def test_who_comes_late_learns_how_far_it_is(member: PlatformClient) -> No
     await member.until(task_id, "cancelled")
 
 
-async def test_a_slow_listener_misses_old_progress_and_nothing_else() -> None:
-    listener = Listener()
-    listener.offer(TaskEvent("status", {"status": "running"}))
+async def test_a_slow_stream_skips_outdated_progress_and_nothing_else() -> None:
+    subscription = EventSubscription()
+    subscription.put(TaskEvent("status", {"status": "running"}))
     for step in range(1000):
-        listener.offer(TaskEvent("progress", {"step_current": step}))
-    listener.offer(TaskEvent("completed", {}))
-    received = [event async for event in listener.events()]
+        subscription.put(TaskEvent("progress", {"step_current": step}))
+    subscription.put(TaskEvent("completed", {}))
+    received = [event async for event in subscription.events()]
     assert [event.name for event in received] == ["status", "progress", "completed"]
     assert received[1].data == {"step_current": 999}
 

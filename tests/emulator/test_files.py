@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from cyberun_mcp.emulator import Emulator
-from cyberun_mcp.emulator.storage.signing import Signer
+from cyberun_mcp.emulator.signed_urls import UrlSigner
 
 from .client import PATIENCE, PlatformClient, fetch
 
@@ -19,9 +19,9 @@ SMALL = {"prompt": "sea", "steps": 1, "width": 64, "height": 64}
 
 
 @pytest.fixture
-def signer(emulated: Emulator, storage_secret: str) -> Signer:
+def signer(emulated: Emulator, storage_secret: str) -> UrlSigner:
     """Signs as the emulator does."""
-    return Signer(emulated.base_url.removesuffix("/api/v1"), storage_secret)
+    return UrlSigner(emulated.base_url.removesuffix("/api/v1"), storage_secret)
 
 
 async def put(slot: dict[str, Any], content: bytes, **headers: str | None) -> int:
@@ -109,7 +109,7 @@ async def test_a_changed_upload_url_is_refused(member: PlatformClient, part: str
     assert await put({**slot, "upload_url": slot["upload_url"].replace(part, other)}, b"abc") == 403
 
 
-async def test_an_expired_upload_url_is_refused(member: PlatformClient, signer: Signer) -> None:
+async def test_an_expired_upload_url_is_refused(member: PlatformClient, signer: UrlSigner) -> None:
     slot = await member.presign(3)
     headers = {name.lower(): value for name, value in slot["upload_headers"].items()}
     path = urlsplit(slot["upload_url"]).path
@@ -130,7 +130,7 @@ async def test_a_download_link_really_delivers(member: PlatformClient) -> None:
     assert response.content.startswith(b"\x89PNG")
 
 
-async def test_a_changed_or_expired_download_link_is_refused(member: PlatformClient, signer: Signer) -> None:
+async def test_a_changed_or_expired_download_link_is_refused(member: PlatformClient, signer: UrlSigner) -> None:
     url = (await member.finish("text-to-image", SMALL))["download_url"]
     stale = signer.sign("GET", urlsplit(url).path, headers={}, expires=3600, at=time.time() - 3601)
     for refused in (url[:-1] + ("0" if url[-1] != "0" else "1"), url.partition("?")[0], stale):
@@ -157,7 +157,7 @@ async def test_no_file_name_leads_out_of_the_storage(member: PlatformClient, dat
     assert stored.read_bytes() == b"abc"
 
 
-async def test_a_signed_path_out_of_the_storage_stays_inside(member: PlatformClient, signer: Signer) -> None:
+async def test_a_signed_path_out_of_the_storage_stays_inside(member: PlatformClient, signer: UrlSigner) -> None:
     url = signer.sign("GET", "/bucket/../emulator.sqlite3", headers={}, expires=60)
     host, port = urlsplit(url).hostname, urlsplit(url).port
     target = url.removeprefix(signer.origin)

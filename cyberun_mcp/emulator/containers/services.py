@@ -1,4 +1,4 @@
-"""The container services there are."""
+"""The container services: what the API shows of each, and the HTTP server behind it."""
 
 import socket
 from collections.abc import Callable
@@ -7,22 +7,22 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from cyberun_mcp.emulator.containers import broken, echo, tiny_llm
+from cyberun_mcp.emulator.containers import sample_apps, tiny_llm
+from cyberun_mcp.emulator.database import Registration
 from cyberun_mcp.emulator.serving import serving
-from cyberun_mcp.emulator.state.teams import Named
 
 Serve = Callable[[socket.socket], AbstractAsyncContextManager[None]]
 
 
 @dataclass(frozen=True)
-class Service:
-    """One service: what the API tells about it, and how to serve it on a socket."""
+class ServiceDefinition:
+    """A service and how to run it."""
 
     slug: str
     display_name: str
     description: str
     serve: Serve | None
-    """None: it is stopped."""
+    """Runs the server on a listening socket. None for a stopped service."""
     usage_prompt: str
     env: tuple[tuple[str, str], ...]
     exposed_port: int = 8080
@@ -31,19 +31,19 @@ class Service:
 
     @property
     def status(self) -> Literal["running", "stopped"]:
-        """Whether it is up. Running is not healthy: that is between the gateway and the instance."""
+        """The `service_status` of the API. A running service may still be unhealthy; the gateway checks that."""
         return "running" if self.serve else "stopped"
 
-    def wire(self, named: Named) -> dict[str, Any]:
-        """The service as the API shows it, environment included, as documented."""
-        told: dict[str, Any] = {
-            "id": named.id,
+    def to_json(self, registration: Registration) -> dict[str, Any]:
+        """The service as the API shows it, with the environment values, as documented."""
+        fields: dict[str, Any] = {
+            "id": registration.id,
             "service_slug": self.slug,
             "display_name": self.display_name,
             "service_type": "deployed",
             "service_status": self.status,
-            "created_at": named.created_at,
-            "updated_at": named.created_at,
+            "created_at": registration.created_at,
+            "updated_at": registration.created_at,
             "service_desc": self.description,
             "docker_image": f"cyberun-emulator/{self.slug}:in-process",
             "exposed_port": self.exposed_port,
@@ -56,22 +56,22 @@ class Service:
             "usage_prompt": self.usage_prompt,
         }
         if self.openapi_url:
-            told["openapi_url"] = self.openapi_url
-        return told
+            fields["openapi_url"] = self.openapi_url
+        return fields
 
 
-ECHO = Service(
+ECHO = ServiceDefinition(
     slug="echo",
     display_name="Echo",
     description="Answers every request with the request it got, as JSON. An HTTP server inside the emulator's process.",
-    serve=partial(serving, echo.app),
+    serve=partial(serving, sample_apps.echo_app),
     usage_prompt=(
         "Send any method to any path; the answer is JSON with method, path, query, headers and body (body_base64 for"
         " bytes that are not UTF-8). /status/{code} answers with that status."
     ),
     env=(("LOG_LEVEL", "info"), ("ECHO_ADMIN_TOKEN", "fake-echo-token-not-a-secret-0000")),
 )
-TINY_LLM = Service(
+TINY_LLM = ServiceDefinition(
     slug="tiny-llm",
     display_name="Tiny LLM (rules and word pairs, no neural network)",
     description=(
@@ -88,7 +88,7 @@ TINY_LLM = Service(
     exposed_port=8000,
     openapi_url="/openapi.json",
 )
-STOPPED = Service(
+STOPPED = ServiceDefinition(
     slug="stopped-notebook",
     display_name="Notebook (stopped)",
     description="A service that is not up: the gateway answers 400.",
@@ -97,19 +97,19 @@ STOPPED = Service(
     env=(("JUPYTER_TOKEN", "fake-jupyter-token-not-a-secret"),),
     exposed_port=8888,
 )
-BROKEN = Service(
+BROKEN = ServiceDefinition(
     slug="hangs-up",
     display_name="Hangs up",
     description="A server that passes its health check and closes every other connection without an answer: 502.",
-    serve=broken.hanging_up,
+    serve=sample_apps.serve_hanging_up,
     usage_prompt="For trying out what a broken tunnel looks like.",
     env=(("FAKE_PASSWORD", "not-a-real-password"),),
 )
-UNHEALTHY = Service(
+UNHEALTHY = ServiceDefinition(
     slug="never-healthy",
     display_name="Never healthy",
     description="A server whose health check fails, so that the gateway has no healthy instance to go to: 503.",
-    serve=partial(serving, broken.unhealthy_app),
+    serve=partial(serving, sample_apps.unhealthy_app),
     usage_prompt="For trying out what a service without a healthy instance looks like.",
     env=(("FAKE_PASSWORD", "not-a-real-password"),),
 )

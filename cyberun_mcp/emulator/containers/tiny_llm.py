@@ -1,4 +1,4 @@
-"""The `tiny-llm` service: the OpenAI chat API in front of a few rules and a table of word pairs."""
+"""The `tiny-llm` service: the HTTP side of it, which is the chat part of the OpenAI API."""
 
 import json
 import time
@@ -10,35 +10,32 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from cyberun_mcp.emulator.containers.word_pairs import reply_to
-from cyberun_mcp.emulator.identity import new_id
+from cyberun_mcp.emulator.containers.tiny_llm_replies import reply_to
+from cyberun_mcp.emulator.errors import InvalidChatRequest
+from cyberun_mcp.emulator.formats import new_id
 
 MODEL = "emulator-word-pairs"
 
 
-class _BadRequestError(Exception):
-    """The request is not one this service understands."""
-
-
-async def _health(_request: Request) -> Response:
+async def _report_healthy(_request: Request) -> Response:
     return PlainTextResponse("ok")
 
 
-async def _models(_request: Request) -> Response:
+async def _list_models(_request: Request) -> Response:
     model = {"id": MODEL, "object": "model", "created": 1735689600, "owned_by": "cyberun-mcp emulator"}
     return JSONResponse({"object": "list", "data": [model]})
 
 
-async def _chat(request: Request) -> Response:
+async def _complete_chat(request: Request) -> Response:
     try:
-        asked = _asked(await request.body())
-        prompt = _last_user_message(asked)
-    except _BadRequestError as error:
+        chat_request = _parse(await request.body())
+        prompt = _last_user_message(chat_request)
+    except InvalidChatRequest as error:
         return JSONResponse({"error": {"message": str(error), "type": "invalid_request_error"}}, status_code=400)
     reply = reply_to(prompt)
-    if asked.get("stream") is True:
-        return StreamingResponse(_chunks(reply), media_type="text/event-stream")
-    used = {"prompt_tokens": len(prompt.split()), "completion_tokens": len(reply.split())}
+    if chat_request.get("stream") is True:
+        return StreamingResponse(_stream_chunks(reply), media_type="text/event-stream")
+    usage = {"prompt_tokens": len(prompt.split()), "completion_tokens": len(reply.split())}
     return JSONResponse(
         {
             "id": f"chatcmpl-{new_id()}",
@@ -48,39 +45,39 @@ async def _chat(request: Request) -> Response:
             "choices": [
                 {"index": 0, "message": {"role": "assistant", "content": reply}, "finish_reason": "stop"},
             ],
-            "usage": {**used, "total_tokens": sum(used.values())},
+            "usage": {**usage, "total_tokens": sum(usage.values())},
         }
     )
 
 
-def _asked(body: bytes) -> dict[str, Any]:
+def _parse(body: bytes) -> dict[str, Any]:
     try:
-        asked = json.loads(body)
+        chat_request = json.loads(body)
     except ValueError:
-        raise _BadRequestError("the body is not JSON") from None
-    if not isinstance(asked, dict) or not isinstance(asked.get("messages"), list):
-        raise _BadRequestError("messages must be an array")
-    return asked
+        raise InvalidChatRequest("the body is not JSON") from None
+    if not isinstance(chat_request, dict) or not isinstance(chat_request.get("messages"), list):
+        raise InvalidChatRequest("messages must be an array")
+    return chat_request
 
 
-def _last_user_message(asked: dict[str, Any]) -> str:
-    for message in reversed(asked["messages"]):
+def _last_user_message(chat_request: dict[str, Any]) -> str:
+    for message in reversed(chat_request["messages"]):
         if isinstance(message, dict) and message.get("role") == "user":
             return _as_text(message.get("content"))
-    raise _BadRequestError("messages has no user message")
+    raise InvalidChatRequest("messages has no user message")
 
 
 def _as_text(content: Any) -> str:
-    """The text of a message, which may come as a string or in parts."""
+    """The text of a message, whose content is a string or an array of parts."""
     if isinstance(content, str):
         return content
     if isinstance(content, list):
         return " ".join(str(part["text"]) for part in content if isinstance(part, dict) and "text" in part)
-    raise _BadRequestError("content must be a string or an array of parts")
+    raise InvalidChatRequest("content must be a string or an array of parts")
 
 
-def _chunks(reply: str) -> Iterator[str]:
-    head = {
+def _stream_chunks(reply: str) -> Iterator[str]:
+    common_fields = {
         "id": f"chatcmpl-{new_id()}",
         "object": "chat.completion.chunk",
         "created": int(time.time()),
@@ -89,7 +86,7 @@ def _chunks(reply: str) -> Iterator[str]:
 
     def chunk(delta: dict[str, str], finish_reason: str | None = None) -> str:
         choices = [{"index": 0, "delta": delta, "finish_reason": finish_reason}]
-        return f"data: {json.dumps({**head, 'choices': choices})}\n\n"
+        return f"data: {json.dumps({**common_fields, 'choices': choices})}\n\n"
 
     yield chunk({"role": "assistant", "content": ""})
     for number, word in enumerate(reply.split(" ")):
@@ -98,7 +95,7 @@ def _chunks(reply: str) -> Iterator[str]:
     yield "data: [DONE]\n\n"
 
 
-async def _openapi(_request: Request) -> Response:
+async def _describe_api(_request: Request) -> Response:
     return JSONResponse(_OPENAPI)
 
 
@@ -137,9 +134,9 @@ _OPENAPI = {
 
 app = Starlette(
     routes=[
-        Route("/health", _health),
-        Route("/v1/models", _models),
-        Route("/v1/chat/completions", _chat, methods=["POST"]),
-        Route("/openapi.json", _openapi),
+        Route("/health", _report_healthy),
+        Route("/v1/models", _list_models),
+        Route("/v1/chat/completions", _complete_chat, methods=["POST"]),
+        Route("/openapi.json", _describe_api),
     ]
 )

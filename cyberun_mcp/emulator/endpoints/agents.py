@@ -9,6 +9,6 @@ from cyberun_mcp.emulator.parts import Call
 async def list_agents(call: Call) -> Response:
     """The team's agents, and what each is doing."""
     page = Page.of(call.request.query_params)
-    tasks, team = call.platform.store.tasks, call.team
-    shown = [agent.wire(tasks.completed_by(team.id, agent.agent_id)) for agent in page.cut(team.agents)]
+    tasks, team = call.platform.database.tasks, call.team
+    shown = [agent.to_json(tasks.count_completed(team.id, agent.agent_id)) for agent in page.cut(team.agents)]
     return JSONResponse({"agent_list": shown, "page_meta": page.meta(len(team.agents))})

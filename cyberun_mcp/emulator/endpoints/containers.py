@@ -11,12 +11,12 @@ import httpx2
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from cyberun_mcp.emulator.containers.gateway import Headers, relayed
-from cyberun_mcp.emulator.containers.services import Service
-from cyberun_mcp.emulator.errors import ApiError, not_found
+from cyberun_mcp.emulator.containers.gateway import Headers, end_to_end_headers
+from cyberun_mcp.emulator.containers.services import ServiceDefinition
+from cyberun_mcp.emulator.database import Registration
+from cyberun_mcp.emulator.errors import RequestRejected, not_found
 from cyberun_mcp.emulator.paging import Page
 from cyberun_mcp.emulator.parts import Call
-from cyberun_mcp.emulator.state.teams import Named
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 _PATH = re.compile(r"/(?!/)[!-\"$-~]*")
@@ -28,14 +28,14 @@ _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
 async def list_services(call: Call) -> Response:
     """The team's services. The list's name and its paging are not documented: these are our choice."""
     page = Page.of(call.request.query_params)
-    shown = [service.wire(named) for named, service in page.cut(call.team.services)]
+    shown = [service.to_json(named) for named, service in page.cut(call.team.services)]
     return JSONResponse({"service_list": shown, "page_meta": page.meta(len(call.team.services))})
 
 
 async def get_service(call: Call) -> Response:
     """One service."""
     named, service = _service(call)
-    return JSONResponse(service.wire(named))
+    return JSONResponse(service.to_json(named))
 
 
 async def proxy(call: Call) -> Response:
@@ -76,13 +76,13 @@ async def invoke(call: Call) -> Response:
         # Raw, because its headers are handed on: they speak of these bytes, compressed or not.
         answer = b"".join([chunk async for chunk in upstream.aiter_raw()])
     except httpx2.HTTPError as error:
-        raise ApiError(502, f"service {service.slug} broke off its answer: {error}") from error
+        raise RequestRejected(502, f"service {service.slug} broke off its answer: {error}") from error
     finally:
         await upstream.aclose()
     return JSONResponse(
         {
             "status_code": upstream.status_code,
-            "headers": dict(relayed(list(upstream.headers.items()))),
+            "headers": dict(end_to_end_headers(list(upstream.headers.items()))),
             "body_base64": base64.b64encode(answer).decode(),
         }
     )
@@ -98,7 +98,7 @@ class _Relay(Response):
         answer = StreamingResponse(self._upstream.aiter_raw(), status_code=self._upstream.status_code)
         answer.raw_headers = [
             (name.lower().encode("latin-1"), value.encode("latin-1"))
-            for name, value in relayed(self._upstream.headers.multi_items())
+            for name, value in end_to_end_headers(self._upstream.headers.multi_items())
         ]
         try:
             await answer(scope, receive, send)
@@ -107,7 +107,7 @@ class _Relay(Response):
                 await self._upstream.aclose()
 
 
-def _service(call: Call) -> tuple[Named, Service]:
+def _service(call: Call) -> tuple[Registration, ServiceDefinition]:
     found = call.team.service(call.path("serviceSlug"))
     if found is None:
         raise not_found()
@@ -117,14 +117,14 @@ def _service(call: Call) -> tuple[Named, Service]:
 def _method(body: Mapping[str, Any]) -> str:
     method = body.get("method")
     if method not in _METHODS:
-        raise ApiError(400, f"method must be one of {', '.join(_METHODS)}")
+        raise RequestRejected(400, f"method must be one of {', '.join(_METHODS)}")
     return str(method)
 
 
 def _target(body: Mapping[str, Any]) -> bytes:
     path = body.get("path")
     if not isinstance(path, str) or not _PATH.fullmatch(path):
-        raise ApiError(400, "path must begin with a single / and be a URL path, with a query at most")
+        raise RequestRejected(400, "path must begin with a single / and be a URL path, with a query at most")
     return path.encode()
 
 
@@ -133,10 +133,10 @@ def _headers(body: Mapping[str, Any]) -> Headers:
     if headers is None:
         return []
     if not isinstance(headers, dict):
-        raise ApiError(400, "headers must be an object of strings")
+        raise RequestRejected(400, "headers must be an object of strings")
     for name, value in headers.items():
         if not isinstance(value, str) or not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
-            raise ApiError(400, f"headers: {name!r} is not a valid header")
+            raise RequestRejected(400, f"headers: {name!r} is not a valid header")
     return list(headers.items())
 
 
@@ -147,4 +147,4 @@ def _content(body: Mapping[str, Any]) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (TypeError, ValueError, binascii.Error):
-        raise ApiError(400, "body_base64 must be base64") from None
+        raise RequestRejected(400, "body_base64 must be base64") from None

@@ -7,13 +7,13 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from cyberun_mcp.emulator.errors import ApiError, not_found
-from cyberun_mcp.emulator.identity import timestamp
+from cyberun_mcp.emulator.errors import RequestRejected, not_found
+from cyberun_mcp.emulator.formats import format_timestamp
+from cyberun_mcp.emulator.object_storage import URL_LIFETIME_SECONDS, ObjectStorage
 from cyberun_mcp.emulator.paging import Page
 from cyberun_mcp.emulator.parts import Call, Platform
-from cyberun_mcp.emulator.scheduling.watch import TaskEvent, state_event
-from cyberun_mcp.emulator.state.tasks import STATUSES, Task
-from cyberun_mcp.emulator.storage.objects import LINK_SECONDS, Storage
+from cyberun_mcp.emulator.task_events import TaskEvent, status_event
+from cyberun_mcp.emulator.task_table import STATUSES, TaskRow
 
 
 async def list_tasks(call: Call) -> Response:
@@ -21,8 +21,10 @@ async def list_tasks(call: Call) -> Response:
     page = Page.of(call.request.query_params)
     status = call.request.query_params.get("status")
     if status is not None and status not in STATUSES:
-        raise ApiError(400, f"status must be one of {', '.join(STATUSES)}")
-    tasks, total = call.platform.store.tasks.page(call.team.id, page, status)
+        raise RequestRejected(400, f"status must be one of {', '.join(STATUSES)}")
+    tasks, total = call.platform.database.tasks.list_page(
+        call.team.id, status=status, limit=page.per_page, offset=page.offset
+    )
     return JSONResponse({"task_list": [_item(task) for task in tasks], "page_meta": page.meta(total)})
 
 
@@ -53,7 +55,7 @@ async def get_task_result(call: Call) -> Response:
 async def cancel_task(call: Call) -> Response:
     """Cancel a task; nothing happens to one that is over."""
     call.require_member()
-    call.platform.scheduler.cancel(_own_task(call))
+    call.platform.scheduler.cancel(_own_task(call).id)
     return JSONResponse({"is_success": True})
 
 
@@ -68,16 +70,16 @@ async def stream_task_events(call: Call) -> Response:
 
 
 async def _sent_events(platform: Platform, task_id: str) -> AsyncIterator[str]:
-    with platform.watch.listening(task_id) as listener:
-        # Both read before the first send, so that nothing can happen between them and what the listener brings.
-        state = state_event(platform.store.tasks.known(task_id))
-        progress = platform.watch.newest_progress(task_id)
-        yield _on_the_wire(state)
-        if state.is_last:
+    with platform.events.subscribe(task_id) as subscription:
+        # Both are read before the first send, so that no event is missed in between.
+        status = status_event(platform.database.tasks.get(task_id))
+        progress = platform.events.latest_progress(task_id)
+        yield _on_the_wire(status)
+        if status.is_terminal:
             return
         if progress:
             yield _on_the_wire(progress)
-        async for event in listener.events():
+        async for event in subscription.events():
             yield _on_the_wire(event)
 
 
@@ -85,14 +87,14 @@ def _on_the_wire(event: TaskEvent) -> str:
     return f"event: {event.name}\ndata: {json.dumps(event.data, ensure_ascii=False)}\n\n"
 
 
-def _own_task(call: Call) -> Task:
-    task = call.platform.store.tasks.get(call.path("taskId"))
+def _own_task(call: Call) -> TaskRow:
+    task = call.platform.database.tasks.find(call.path("taskId"))
     if task is None or task.team_id != call.team.id:
         raise not_found()
     return task
 
 
-def _item(task: Task) -> dict[str, Any]:
+def _item(task: TaskRow) -> dict[str, Any]:
     """A task as lists show it. What is not known yet is left out rather than null."""
     optional = {
         "started_at": task.started_at,
@@ -115,13 +117,13 @@ def _item(task: Task) -> dict[str, Any]:
     }
 
 
-def _links(task: Task, storage: Storage) -> tuple[dict[str, Any], str | None]:
+def _links(task: TaskRow, storage: ObjectStorage) -> tuple[dict[str, Any], str | None]:
     """An agent's task has the one link to its primary output, a cloud task one for each output."""
     if task.outputs is None:
         return {"download_url": None, "download_urls": None}, None
-    expires_at = timestamp(time.time() + LINK_SECONDS)
+    expires_at = format_timestamp(time.time() + URL_LIFETIME_SECONDS)
     if task.dispatch_target == "cloud":
-        links = {output: storage.download_link(key) for output, key in task.outputs.items()}
+        links = {output: storage.download_url(key) for output, key in task.outputs.items()}
         return {"download_url": None, "download_urls": links}, expires_at
     primary = next(iter(task.outputs.values()))
-    return {"download_url": storage.download_link(primary), "download_urls": None}, expires_at
+    return {"download_url": storage.download_url(primary), "download_urls": None}, expires_at

@@ -5,13 +5,13 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from cyberun_mcp.emulator.errors import ApiError, not_found
-from cyberun_mcp.emulator.identity import new_id
+from cyberun_mcp.emulator.database import Registration
+from cyberun_mcp.emulator.errors import RequestRejected, not_found
+from cyberun_mcp.emulator.formats import new_id
 from cyberun_mcp.emulator.paging import Page
 from cyberun_mcp.emulator.parts import Call
-from cyberun_mcp.emulator.state.tasks import NewTask
-from cyberun_mcp.emulator.state.teams import Named
-from cyberun_mcp.emulator.workflows.definition import Definition, Workflow
+from cyberun_mcp.emulator.task_table import NewTask
+from cyberun_mcp.emulator.workflows.definition import WorkflowDefinition, WorkflowVersion
 from cyberun_mcp.emulator.workflows.parameters import settle
 
 _DISPATCH_TARGETS = ("agent", "cloud")
@@ -46,14 +46,14 @@ async def run_workflow_by_slug(call: Call) -> Response:
     return await _run(call, *_by_slug(call))
 
 
-def _by_id(call: Call) -> tuple[Named, Workflow]:
+def _by_id(call: Call) -> tuple[Registration, WorkflowDefinition]:
     found = call.team.workflow_by_id(call.path("workflowId"))
     if found is None:
         raise not_found()
     return found
 
 
-def _by_slug(call: Call) -> tuple[Named, Workflow, int]:
+def _by_slug(call: Call) -> tuple[Registration, WorkflowDefinition, int]:
     slug, at, version = call.path("workflowSlug").partition("@")
     found = call.team.workflow_by_slug(slug)
     if found is None:
@@ -66,12 +66,12 @@ def _by_slug(call: Call) -> tuple[Named, Workflow, int]:
     return named, workflow, int(version)
 
 
-async def _run(call: Call, named: Named, workflow: Workflow, version: int) -> Response:
+async def _run(call: Call, named: Registration, workflow: WorkflowDefinition, version: int) -> Response:
     call.require_member()
     body = await call.body()
     definition = _definition(workflow, version)
     if workflow.status == "disabled":
-        raise ApiError(409, f"workflow {workflow.slug} is disabled and takes no new tasks")
+        raise RequestRejected(409, f"workflow {workflow.slug} is disabled and takes no new tasks")
     new = NewTask(
         id=new_id(),
         team_id=call.team.id,
@@ -85,41 +85,41 @@ async def _run(call: Call, named: Named, workflow: Workflow, version: int) -> Re
         submitter_region=_text(body, "submitter_region"),
         tool_type=_tool_type(definition, body),
     )
-    call.platform.store.tasks.add(new)
-    call.platform.scheduler.submit(call.platform.store.tasks.known(new.id), definition)
+    call.platform.database.tasks.insert(new)
+    call.platform.scheduler.submit(call.platform.database.tasks.get(new.id), definition)
     return JSONResponse({"task_id": new.id}, status_code=202)
 
 
-def _parameters(call: Call, definition: Definition, body: Mapping[str, Any]) -> dict[str, Any]:
+def _parameters(call: Call, definition: WorkflowVersion, body: Mapping[str, Any]) -> dict[str, Any]:
     given = body.get("parameters", {})
     if not isinstance(given, dict):
-        raise ApiError(400, "parameters must be a JSON object")
-    uploads, storage, team_id = call.platform.store.uploads, call.platform.storage, call.team.id
-    return settle(definition, given, lambda key: uploads.belongs_to(key, team_id) and storage.has(key))
+        raise RequestRejected(400, "parameters must be a JSON object")
+    uploads, storage, team_id = call.platform.database.uploads, call.platform.storage, call.team.id
+    return settle(definition, given, lambda key: uploads.belongs_to(key, team_id) and storage.contains(key))
 
 
-def _dispatch_target(definition: Definition, body: Mapping[str, Any]) -> str:
+def _dispatch_target(definition: WorkflowVersion, body: Mapping[str, Any]) -> str:
     target = _text(body, "dispatch_target") or definition.default_dispatch_target
     if target not in _DISPATCH_TARGETS:
-        raise ApiError(400, f"dispatch_target must be one of {', '.join(_DISPATCH_TARGETS)}")
+        raise RequestRejected(400, f"dispatch_target must be one of {', '.join(_DISPATCH_TARGETS)}")
     return target
 
 
-def _tool_type(definition: Definition, body: Mapping[str, Any]) -> str:
+def _tool_type(definition: WorkflowVersion, body: Mapping[str, Any]) -> str:
     asked = _text(body, "tool_type") or definition.tool_type
     if asked != definition.tool_type:
-        raise ApiError(400, f"tool_type: this workflow runs on {definition.tool_type}")
+        raise RequestRejected(400, f"tool_type: this workflow runs on {definition.tool_type}")
     return asked
 
 
 def _text(body: Mapping[str, Any], name: str) -> str | None:
     value = body.get(name)
     if value is not None and not isinstance(value, str):
-        raise ApiError(400, f"{name} must be a string")
+        raise RequestRejected(400, f"{name} must be a string")
     return value
 
 
-def _summary(named: Named, workflow: Workflow, version: int) -> dict[str, Any]:
+def _summary(named: Registration, workflow: WorkflowDefinition, version: int) -> dict[str, Any]:
     definition = _definition(workflow, version)
     optional = {
         "preferred_gpu": definition.preferred_gpu,
@@ -144,10 +144,10 @@ def _summary(named: Named, workflow: Workflow, version: int) -> dict[str, Any]:
     }
 
 
-def _detail(named: Named, workflow: Workflow, version: int) -> dict[str, Any]:
+def _detail(named: Registration, workflow: WorkflowDefinition, version: int) -> dict[str, Any]:
     parameters = [parameter.wire() for parameter in _definition(workflow, version).parameters]
     return {**_summary(named, workflow, version), "parameters": parameters}
 
 
-def _definition(workflow: Workflow, version: int) -> Definition:
+def _definition(workflow: WorkflowDefinition, version: int) -> WorkflowVersion:
     return workflow.versions[version - 1]

@@ -8,10 +8,10 @@ from cyberun_mcp.emulator.workflows import (
     point_cloud,
     text_to_image,
 )
-from cyberun_mcp.emulator.workflows.definition import Definition, Parameter, Workflow
-from cyberun_mcp.emulator.workflows.finishing import STYLES
+from cyberun_mcp.emulator.workflows.definition import ParameterDefinition, WorkflowDefinition, WorkflowVersion
+from cyberun_mcp.emulator.workflows.images import STYLES
 
-_PROMPT = Parameter(
+_PROMPT = ParameterDefinition(
     "prompt",
     "string",
     "Prompt",
@@ -20,7 +20,7 @@ _PROMPT = Parameter(
     node_id="6",
     field="text",
 )
-_SEED = Parameter(
+_SEED = ParameterDefinition(
     "seed",
     "number",
     "Seed",
@@ -31,7 +31,7 @@ _SEED = Parameter(
     node_id="3",
     field="seed",
 )
-_STEPS = Parameter(
+_STEPS = ParameterDefinition(
     "steps",
     "number",
     "Steps",
@@ -44,45 +44,47 @@ _STEPS = Parameter(
 )
 
 
-def _side(key: str, label: str) -> Parameter:
-    return Parameter(key, "number", label, "In pixels.", default=512, min=64, max=1024, node_id="5", field=key)
+def _side(key: str, label: str) -> ParameterDefinition:
+    return ParameterDefinition(
+        key, "number", label, "In pixels.", default=512, min=64, max=1024, node_id="5", field=key
+    )
 
 
-_STYLE = Parameter("style", "select", "Style", default="natural", options=STYLES, node_id="12", field="style")
+_STYLE = ParameterDefinition("style", "select", "Style", default="natural", options=STYLES, node_id="12", field="style")
 
-TEXT_TO_IMAGE = Workflow(
+TEXT_TO_IMAGE = WorkflowDefinition(
     "text-to-image",
     (
-        Definition(
+        WorkflowVersion(
             "Text to Image (sketch)",
             "Draws a small grey picture from a prompt. A procedural drawing on the CPU: no AI model is involved.",
             (_PROMPT, _SEED),
-            text_to_image.render_version_1,
+            text_to_image.run_version_1,
         ),
-        Definition(
+        WorkflowVersion(
             "Text to Image",
             "Draws a picture from a prompt. A procedural drawing on the CPU: no AI model is involved.",
             (_PROMPT, _SEED, _STEPS, _side("width", "Width"), _side("height", "Height")),
-            text_to_image.render_version_2,
+            text_to_image.run_version_2,
         ),
-        Definition(
+        WorkflowVersion(
             "Text to Image",
             "Draws a landscape from the words of a prompt, in a style. A procedural drawing on the CPU: no AI model is"
             " involved.",
             (_PROMPT, _SEED, _STEPS, _side("width", "Width"), _side("height", "Height"), _STYLE),
-            text_to_image.render,
+            text_to_image.run,
         ),
     ),
 )
 
-ALWAYS_FAILS = Workflow(
+ALWAYS_FAILS = WorkflowDefinition(
     "always-fails",
     (
-        Definition(
+        WorkflowVersion(
             "Always Fails",
             "Begins to work and fails midway, for trying out how failures look.",
             (
-                Parameter(
+                ParameterDefinition(
                     "fail_at",
                     "number",
                     "Fail at",
@@ -94,12 +96,12 @@ ALWAYS_FAILS = Workflow(
                     field="fail_at",
                 ),
             ),
-            always_fails.render,
+            always_fails.run,
         ),
     ),
 )
 
-_INPUT_IMAGE = Parameter(
+_INPUT_IMAGE = ParameterDefinition(
     "input_image",
     "file",
     "Input image",
@@ -110,16 +112,16 @@ _INPUT_IMAGE = Parameter(
     field="image",
 )
 
-IMG2IMG = Workflow(
+IMG2IMG = WorkflowDefinition(
     "img2img",
     (
-        Definition(
+        WorkflowVersion(
             "Image to Image",
             "Paints over an uploaded image in the colours of a prompt. Procedural, on the CPU: no AI model involved.",
             (
                 _INPUT_IMAGE,
                 _PROMPT,
-                Parameter(
+                ParameterDefinition(
                     "strength",
                     "number",
                     "Strength",
@@ -130,7 +132,7 @@ IMG2IMG = Workflow(
                     node_id="3",
                     field="denoise",
                 ),
-                Parameter(
+                ParameterDefinition(
                     "steps",
                     "number",
                     "Steps",
@@ -142,7 +144,7 @@ IMG2IMG = Workflow(
                     field="steps",
                 ),
                 _SEED,
-                Parameter(
+                ParameterDefinition(
                     "grayscale",
                     "boolean",
                     "Grayscale first",
@@ -152,21 +154,21 @@ IMG2IMG = Workflow(
                     field="enabled",
                 ),
             ),
-            img2img.render,
+            img2img.run,
         ),
     ),
 )
 
-POINT_CLOUD = Workflow(
+POINT_CLOUD = WorkflowDefinition(
     "point-cloud",
     (
-        Definition(
+        WorkflowVersion(
             "Point Cloud from Image",
             "Turns an image into a binary .ply of coloured points, with its brightness as depth. Goes through the"
             " stages of a nerfstudio run, on the CPU: a relief is fitted, no radiance field is trained.",
             (
                 _INPUT_IMAGE,
-                Parameter(
+                ParameterDefinition(
                     "max_num_iterations",
                     "number",
                     "Iterations",
@@ -176,7 +178,7 @@ POINT_CLOUD = Workflow(
                     max=2000,
                     target_path="train.max_num_iterations",
                 ),
-                Parameter(
+                ParameterDefinition(
                     "resolution",
                     "select",
                     "Resolution",
@@ -185,7 +187,7 @@ POINT_CLOUD = Workflow(
                     options=("64", "128", "256", "384"),
                     target_path="process_data.resolution",
                 ),
-                Parameter(
+                ParameterDefinition(
                     "depth_scale",
                     "number",
                     "Depth",
@@ -195,7 +197,7 @@ POINT_CLOUD = Workflow(
                     max=2,
                     target_path="export.depth_scale",
                 ),
-                Parameter(
+                ParameterDefinition(
                     "invert_depth",
                     "boolean",
                     "Dark in front",
@@ -203,7 +205,7 @@ POINT_CLOUD = Workflow(
                     target_path="process_data.invert_depth",
                 ),
             ),
-            point_cloud.render,
+            point_cloud.run,
             required_labels=("nerfstudio",),
             task_timeout=600,
             tool_type="nerfstudio",
@@ -211,17 +213,17 @@ POINT_CLOUD = Workflow(
     ),
 )
 
-CONTACT_SHEET = Workflow(
+CONTACT_SHEET = WorkflowDefinition(
     "contact-sheet",
     (
-        Definition(
+        WorkflowVersion(
             "Contact Sheet",
             "Draws a prompt with several seeds and puts the drawings on one sheet: several outputs, dispatched as a"
             " cloud task. Procedural, on the CPU: no AI model is involved.",
             (
                 _PROMPT,
                 _SEED,
-                Parameter(
+                ParameterDefinition(
                     "count",
                     "number",
                     "Drawings",
@@ -233,33 +235,33 @@ CONTACT_SHEET = Workflow(
                     field="batch_size",
                 ),
             ),
-            contact_sheet.render,
+            contact_sheet.run,
             default_dispatch_target="cloud",
         ),
     ),
 )
 
-OVER_TIME = Workflow(
+OVER_TIME = WorkflowDefinition(
     "over-time",
     (
-        Definition(
+        WorkflowVersion(
             "Over Time",
             "Works for hours, of which its time limit allows one second, for trying out how timeouts look.",
             (),
-            over_time.render,
+            over_time.run,
             task_timeout=1,
         ),
     ),
 )
 
-NEEDS_A100 = Workflow(
+NEEDS_A100 = WorkflowDefinition(
     "needs-a100",
     (
-        Definition(
+        WorkflowVersion(
             "Needs an A100",
             "Requires labels that no agent here has, so its tasks stay waiting until they are cancelled.",
             (_PROMPT,),
-            text_to_image.render_version_1,
+            text_to_image.run_version_1,
             required_labels=("gpu", "a100"),
             preferred_gpu="A100",
             min_vram_gb=80,
@@ -268,14 +270,14 @@ NEEDS_A100 = Workflow(
     ),
 )
 
-RETIRED = Workflow(
+RETIRED = WorkflowDefinition(
     "retired-upscaler",
     (
-        Definition(
+        WorkflowVersion(
             "Upscaler (retired)",
             "Disabled: runs are refused.",
             (_INPUT_IMAGE,),
-            img2img.render,
+            img2img.run,
         ),
     ),
     status="disabled",

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from cyberun_mcp.emulator.workflows.job import Renderer
+from cyberun_mcp.emulator.workflows.job import WorkflowFunction
 
 ParameterType = Literal["string", "number", "boolean", "select", "file"]
 
 
 @dataclass(frozen=True)
-class Parameter:
+class ParameterDefinition:
     """One ParameterDef, as the API shows it."""
 
     key: str
@@ -37,13 +37,13 @@ class Parameter:
 
 
 @dataclass(frozen=True)
-class Definition:
+class WorkflowVersion:
     """One version of a workflow, with the code that runs it."""
 
     display_name: str
     description: str
-    parameters: tuple[Parameter, ...]
-    render: Renderer
+    parameters: tuple[ParameterDefinition, ...]
+    run: WorkflowFunction
     required_labels: tuple[str, ...] = ("comfyui",)
     task_timeout: int = 300
     """Seconds of running; 0 is no limit."""
@@ -55,11 +55,11 @@ class Definition:
 
 
 @dataclass(frozen=True)
-class Workflow:
+class WorkflowDefinition:
     """A workflow with all its versions, the live one last."""
 
     slug: str
-    versions: tuple[Definition, ...]
+    versions: tuple[WorkflowVersion, ...]
     status: Literal["active", "disabled"] = "active"
 
     @property
@@ -67,6 +67,6 @@ class Workflow:
         """The number of the live version; versions count from 1."""
         return len(self.versions)
 
-    def version(self, number: int) -> Definition | None:
+    def version(self, number: int) -> WorkflowVersion | None:
         """The definition with this version number."""
         return self.versions[number - 1] if 1 <= number <= len(self.versions) else None

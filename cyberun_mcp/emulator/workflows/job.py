@@ -1,4 +1,4 @@
-"""What a renderer gets to work with, and what it hands back."""
+"""One run of a workflow: what its code receives, what it reports, and what it returns."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -6,18 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-
-class RenderError(Exception):
-    """The workflow failed; the message becomes the task's error."""
-
-
-class StoppedError(Exception):
-    """The renderer was told to stop and did."""
+from cyberun_mcp.emulator.errors import WorkflowStopped
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a task has come."""
+    """A finished step out of a total, with the node (ComfyUI) or the stage and message (nerfstudio)."""
 
     current: int
     total: int
@@ -27,59 +21,60 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Output:
-    """One file a renderer has written into its folder."""
+class OutputFile:
+    """A file that the workflow has written to `Job.folder`."""
 
     id: str
-    """Its name in `download_urls`: node, kind, index."""
+    """The key in `download_urls`: node, kind and index, for example `9.images.0`."""
     name: str
-    facts: dict[str, Any] = field(default_factory=dict)
-    """What to tell about it in the task's output."""
+    metadata: dict[str, Any] = field(default_factory=dict)
+    """Additional fields for `task_output`."""
 
 
 @dataclass(frozen=True)
-class Rendered:
-    """What a renderer made; the first output is the primary one."""
+class WorkflowResult:
+    """The outputs of a workflow, the primary one first, and the fields for `task_output`."""
 
-    outputs: list[Output]
+    outputs: list[OutputFile]
     summary: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run of a renderer, in a thread of its own.
+    """One run of a workflow, in a thread of its own.
 
-    That thread shares the interpreter with an MCP server, so renderers stay with Pillow's operations that let go of the
+    The thread shares the interpreter with an MCP server. So workflows use only Pillow operations that release the
     interpreter lock: resize, filter, blend, composite, paste, point, convert, transform. Measured on 2 cores, the event
-    loop then wakes 0.05 ms late; with `ImageChops` it is 5 ms, with `ModeFilter` 50 ms.
+    loop then wakes up 0.05 ms late. With `ImageChops` it is 5 ms, with `ModeFilter` 50 ms.
     """
 
     parameters: Mapping[str, Any]
-    """All the workflow's parameters, defaults filled in."""
+    """All parameters of the workflow, including those with default values."""
     inputs: Mapping[str, Path]
-    """The files behind the `file` parameters."""
+    """The uploaded files of the `file` parameters, by parameter key."""
     folder: Path
     """Where to write outputs."""
     report: Callable[[Progress], None]
     stop: threading.Event
 
     def text(self, key: str) -> str:
-        """A string or select parameter."""
+        """The value of a string or select parameter."""
         return str(self.parameters[key])
 
-    def whole(self, key: str) -> int:
-        """A number parameter, as an integer."""
+    def integer(self, key: str) -> int:
+        """The value of a number parameter as an integer."""
         return int(self.parameters[key])
 
     def checkpoint(self) -> None:
-        """Stop here if told to. Called often enough that a cancellation takes effect within about 0.1 s."""
+        """Raise `WorkflowStopped` if the task has to stop. Called about every 0.1 s, so that a cancel is prompt."""
         if self.stop.is_set():
-            raise StoppedError
+            raise WorkflowStopped
 
-    def finished(self, progress: Progress) -> None:
-        """Report a step that is done."""
+    def finish_step(self, progress: Progress) -> None:
+        """Report a finished step. This is a checkpoint too."""
         self.checkpoint()
         self.report(progress)
 
 
-Renderer = Callable[[Job], Rendered]
+WorkflowFunction = Callable[[Job], WorkflowResult]
+"""The code of a workflow. Raises `WorkflowFailed`, or `WorkflowStopped` at a checkpoint."""

@@ -4,11 +4,11 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cyberun_mcp.emulator.errors import ApiError
-from cyberun_mcp.emulator.workflows.definition import Definition, Parameter
+from cyberun_mcp.emulator.errors import RequestRejected
+from cyberun_mcp.emulator.workflows.definition import ParameterDefinition, WorkflowVersion
 
 
-def settle(definition: Definition, given: Mapping[str, Any], is_uploaded: Callable[[str], bool]) -> dict[str, Any]:
+def settle(definition: WorkflowVersion, given: Mapping[str, Any], is_uploaded: Callable[[str], bool]) -> dict[str, Any]:
     """The values to run with: what was given, checked, and defaults for the rest.
 
     Keys the workflow does not know are ignored. The documentation does not say; ignoring is what a platform does that
@@ -19,18 +19,18 @@ def settle(definition: Definition, given: Mapping[str, Any], is_uploaded: Callab
     }
 
 
-def _settle(parameter: Parameter, value: Any, is_uploaded: Callable[[str], bool]) -> Any:
+def _settle(parameter: ParameterDefinition, value: Any, is_uploaded: Callable[[str], bool]) -> Any:
     if value is None:
         if parameter.required:
-            raise ApiError(400, f"missing required parameter: {parameter.key}")
+            raise RequestRejected(400, f"missing required parameter: {parameter.key}")
         return parameter.default
     complaint = _complaint(parameter, value, is_uploaded)
     if complaint:
-        raise ApiError(400, f"invalid parameter {parameter.key}: {complaint}")
+        raise RequestRejected(400, f"invalid parameter {parameter.key}: {complaint}")
     return value
 
 
-def _complaint(parameter: Parameter, value: Any, is_uploaded: Callable[[str], bool]) -> str | None:
+def _complaint(parameter: ParameterDefinition, value: Any, is_uploaded: Callable[[str], bool]) -> str | None:
     match parameter.type:
         case "number":
             return _number_complaint(parameter, value)
@@ -51,7 +51,7 @@ def _is_finite(value: float) -> bool:
     return isinstance(value, int) or math.isfinite(value)
 
 
-def _number_complaint(parameter: Parameter, value: Any) -> str | None:
+def _number_complaint(parameter: ParameterDefinition, value: Any) -> str | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
         return "must be a number"
     if parameter.min is not None and value < parameter.min:

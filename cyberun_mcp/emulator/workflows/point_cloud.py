@@ -1,4 +1,4 @@
-"""`point-cloud`: an uploaded picture as coloured points in space, bright ones in front.
+"""`point-cloud`: an uploaded picture as colored points in space, bright ones in front.
 
 It goes through the stages of a nerfstudio run because that is the pipeline it stands for. What "train" does here is to
 fit a smooth relief to the picture's brightness, by relaxation; no radiance field is involved.
@@ -9,8 +9,8 @@ from pathlib import Path
 
 from PIL import Image, ImageFilter, ImageOps
 
-from cyberun_mcp.emulator.workflows.job import Job, Output, Progress, Rendered
-from cyberun_mcp.emulator.workflows.pictures import opened
+from cyberun_mcp.emulator.workflows.images import open_image
+from cyberun_mcp.emulator.workflows.job import Job, OutputFile, Progress, WorkflowResult
 
 _NAME = "point_cloud.ply"
 _POINT_BYTES = 15
@@ -39,19 +39,19 @@ class _Stages:
     def finished(self, stage: str, message: str) -> None:
         """Report a step."""
         self._done += 1
-        self._job.finished(Progress(self._done, self._total, stage=stage, message=message))
+        self._job.finish_step(Progress(self._done, self._total, stage=stage, message=message))
 
 
-def render(job: Job) -> Rendered:
+def run(job: Job) -> WorkflowResult:
     """Image in, `.ply` out."""
-    iterations, side = job.whole("max_num_iterations"), int(job.text("resolution"))
+    iterations, side = job.integer("max_num_iterations"), int(job.text("resolution"))
     stages = _Stages(job, iterations)
-    picture = opened(job.inputs["input_image"], "input_image", longest_side=2 * side)
+    picture = open_image(job.inputs["input_image"], "input_image", longest_side=2 * side)
     stages.finished("download", f"fetched input_image, {picture.width}x{picture.height} pixels")
-    colours = ImageOps.fit(picture, (side, side), Image.Resampling.BICUBIC)
+    colors = ImageOps.fit(picture, (side, side), Image.Resampling.BICUBIC)
     stages.finished("process_data", f"resampled to {side}x{side}")
-    # Fitted at three times the resolution: averaged down, eight bits of grey become eleven: no terraces in the relief.
-    target = ImageOps.autocontrast(ImageOps.grayscale(colours)).resize((side * 3, side * 3), Image.Resampling.BICUBIC)
+    # Fitted at three times the resolution: averaged down, eight bits of gray become eleven: no terraces in the relief.
+    target = ImageOps.autocontrast(ImageOps.grayscale(colors)).resize((side * 3, side * 3), Image.Resampling.BICUBIC)
     if job.parameters["invert_depth"]:
         target = ImageOps.invert(target)
     stages.finished("process_data", "measured luminance")
@@ -59,13 +59,13 @@ def render(job: Job) -> Rendered:
     for iteration in range(1, iterations + 1):
         relief = _relaxed(relief, target, remaining=1 - iteration / iterations)
         stages.finished("train", f"iteration {iteration} of {iterations}")
-    cloud = _points(relief, colours, depth_scale=float(job.parameters["depth_scale"]))
+    cloud = _points(relief, colors, depth_scale=float(job.parameters["depth_scale"]))
     stages.finished("export", f"{side * side} points")
     _write(cloud, job.folder / _NAME)
     stages.finished("export", f"wrote {_NAME}")
     stages.finished("upload", f"{(job.folder / _NAME).stat().st_size} bytes")
     count = side * side
-    return Rendered([Output("export.ply.0", _NAME, {"point_count": count})], {"point_count": count})
+    return WorkflowResult([OutputFile("export.ply.0", _NAME, {"point_count": count})], {"point_count": count})
 
 
 def _relaxed(relief: Image.Image, target: Image.Image, *, remaining: float) -> Image.Image:
@@ -74,16 +74,16 @@ def _relaxed(relief: Image.Image, target: Image.Image, *, remaining: float) -> I
     return nearer.filter(ImageFilter.GaussianBlur(0.6 + 3 * remaining))
 
 
-def _points(relief: Image.Image, colours: Image.Image, *, depth_scale: float) -> bytearray:
+def _points(relief: Image.Image, colors: Image.Image, *, depth_scale: float) -> bytearray:
     """The points as the file has them: three floats and three bytes each.
 
     Put together column by column with strided copies, which C does; point by point Python would hold the interpreter
     for a tenth of a second.
     """
-    side = colours.width
+    side = colors.width
     axis = [2 * index / (side - 1) - 1 for index in range(side)]
     depths = (
-        relief.convert("F").resize(colours.size, Image.Resampling.BOX).point(lambda grey: grey * (depth_scale / 255))
+        relief.convert("F").resize(colors.size, Image.Resampling.BOX).point(lambda gray: gray * (depth_scale / 255))
     )
     columns = (
         struct.pack(f"<{side}f", *axis) * side,
@@ -94,7 +94,7 @@ def _points(relief: Image.Image, colours: Image.Image, *, depth_scale: float) ->
     for number, column in enumerate(columns):
         for byte in range(4):
             cloud[number * 4 + byte :: _POINT_BYTES] = column[byte::4]
-    pixels = colours.tobytes()
+    pixels = colors.tobytes()
     for channel in range(3):
         cloud[12 + channel :: _POINT_BYTES] = pixels[channel::3]
     return cloud

@@ -2,42 +2,42 @@
 
 from PIL import Image, ImageOps
 
-from cyberun_mcp.emulator.workflows.finishing import captioned, save_png, styled, vignetted
-from cyberun_mcp.emulator.workflows.job import Job, Output, Progress, Rendered
+from cyberun_mcp.emulator.workflows.drawing import ImageAverage
+from cyberun_mcp.emulator.workflows.images import add_caption, add_vignette, apply_style, save_png
+from cyberun_mcp.emulator.workflows.job import Job, OutputFile, Progress, WorkflowResult
 from cyberun_mcp.emulator.workflows.landscape import Landscape
-from cyberun_mcp.emulator.workflows.long_exposure import LongExposure
-from cyberun_mcp.emulator.workflows.palette import motif_of
+from cyberun_mcp.emulator.workflows.prompts import scene_from_prompt
 
 _SAMPLER_NODE, _NAME = "3", "output_00001_.png"
-_IMAGE = Output("9.images.0", _NAME)
+_IMAGE = OutputFile("9.images.0", _NAME)
 
 
-def render(job: Job) -> Rendered:
+def run(job: Job) -> WorkflowResult:
     """Version 3: any size, in a style."""
-    return _render(job, (job.whole("width"), job.whole("height")), job.whole("steps"), job.text("style"))
+    return _run(job, (job.integer("width"), job.integer("height")), job.integer("steps"), job.text("style"))
 
 
-def render_version_2(job: Job) -> Rendered:
+def run_version_2(job: Job) -> WorkflowResult:
     """Version 2: any size, one style."""
-    return _render(job, (job.whole("width"), job.whole("height")), job.whole("steps"), "natural")
+    return _run(job, (job.integer("width"), job.integer("height")), job.integer("steps"), "natural")
 
 
-def render_version_1(job: Job) -> Rendered:
+def run_version_1(job: Job) -> WorkflowResult:
     """Version 1: small and grey."""
-    return _render(job, (256, 256), 8, "natural", in_grey=True)
+    return _run(job, (256, 256), 8, "natural", in_grey=True)
 
 
-def _render(job: Job, size: tuple[int, int], steps: int, style: str, *, in_grey: bool = False) -> Rendered:
-    motif = motif_of(job.text("prompt"), job.whole("seed"))
+def _run(job: Job, size: tuple[int, int], steps: int, style: str, *, in_grey: bool = False) -> WorkflowResult:
+    scene = scene_from_prompt(job.text("prompt"), job.integer("seed"))
     # Drawn larger and then reduced, for finer edges.
-    landscape = Landscape(motif, (size[0] * 3 // 2, size[1] * 3 // 2), job)
-    exposure = LongExposure()
+    landscape = Landscape(scene, (size[0] * 3 // 2, size[1] * 3 // 2), job)
+    average = ImageAverage()
     for step in range(1, steps + 1):
-        exposure.add(landscape.expose(step))
-        job.finished(Progress(step, steps, node=_SAMPLER_NODE))
-    developed = exposure.developed().resize(size, Image.Resampling.LANCZOS)
-    picture = vignetted(styled(developed, style, motif, job), motif)
+        average.add(landscape.draw(step))
+        job.finish_step(Progress(step, steps, node=_SAMPLER_NODE))
+    developed = average.mean().resize(size, Image.Resampling.LANCZOS)
+    picture = add_vignette(apply_style(developed, style, scene, job), scene)
     if in_grey:
         picture = ImageOps.grayscale(picture).convert("RGB")
-    save_png(captioned(picture, job.text("prompt")), job.folder / _NAME, job)
-    return Rendered([_IMAGE], {"image_count": 1})
+    save_png(add_caption(picture, job.text("prompt")), job.folder / _NAME, job)
+    return WorkflowResult([_IMAGE], {"image_count": 1})

@@ -1,4 +1,4 @@
-"""From the words of a prompt to colours and things to draw."""
+"""What to draw for a prompt: the palette and the elements that its words name."""
 
 import colorsys
 import hashlib
@@ -6,28 +6,28 @@ import random
 import re
 from dataclasses import dataclass
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
 class Palette:
-    """The colours of a picture, from the top of the sky down."""
+    """The colors of a picture, from the top of the sky to the foreground."""
 
-    zenith: Colour
-    horizon: Colour
-    light: Colour
-    far: Colour
-    near: Colour
+    zenith: Color
+    horizon: Color
+    light: Color
+    far: Color
+    near: Color
 
 
-def mixed(first: Colour, second: Colour, share: float) -> Colour:
-    """`share` of the second colour in the first."""
+def mix_colors(first: Color, second: Color, share: float) -> Color:
+    """The first color with a `share` (0 to 1) of the second."""
     red, green, blue = (round(one + (other - one) * share) for one, other in zip(first, second, strict=True))
     return red, green, blue
 
 
-# The first word of a prompt that stands here decides the hour of the day.
-_HOURS: dict[tuple[str, ...], Palette] = {
+# The first word of a prompt that is listed here selects the palette.
+_PALETTES: dict[tuple[str, ...], Palette] = {
     ("sunset", "dusk", "evening", "golden"): Palette(
         (48, 36, 96), (255, 146, 84), (255, 226, 150), (150, 88, 120), (38, 20, 48)
     ),
@@ -65,7 +65,7 @@ _HOURS: dict[tuple[str, ...], Palette] = {
         (48, 120, 204), (196, 228, 246), (255, 250, 224), (112, 152, 180), (30, 70, 70)
     ),
 }
-_THINGS: dict[str, str] = {
+_ELEMENTS: dict[str, str] = {
     "water": "ocean sea lake river water beach island coast bay harbor harbour pond boat ship",
     "mountains": "mountain mountains peak peaks alps cliff cliffs fjord volcano",
     "trees": "forest jungle woods tree trees pine pines meadow park autumn",
@@ -80,44 +80,44 @@ _THINGS: dict[str, str] = {
 
 
 @dataclass(frozen=True)
-class Motif:
-    """What a prompt asks to see, as far as words are understood here, and chance for the rest."""
+class Scene:
+    """What to draw: from the prompt as far as its words are listed here, otherwise random."""
 
     palette: Palette
-    things: frozenset[str]
-    seed: str
-    """The same prompt and seed make the same picture."""
+    elements: frozenset[str]
+    random_seed: str
+    """A hash of prompt and seed, so that both together determine the picture."""
 
-    def chance(self, purpose: str) -> random.Random:
-        """A source of chance for one purpose, so that drawing one thing does not change another."""
-        return random.Random(f"{self.seed}/{purpose}")  # noqa: S311 - it draws pictures
+    def rng(self, purpose: str) -> random.Random:
+        """A random generator for one purpose, so that drawing one element does not change another."""
+        return random.Random(f"{self.random_seed}/{purpose}")  # noqa: S311 - not for security
 
 
-def motif_of(prompt: str, seed: int) -> Motif:
-    """Read a prompt."""
+def scene_from_prompt(prompt: str, seed: int) -> Scene:
+    """The scene for a prompt and the `seed` parameter of the workflow."""
     words = re.findall(r"\w+", prompt.lower())
-    things = frozenset(thing for thing, names in _THINGS.items() if set(names.split()).intersection(words))
+    elements = frozenset(element for element, names in _ELEMENTS.items() if set(names.split()).intersection(words))
     key = hashlib.sha256(f"{seed}\n{prompt}".encode()).hexdigest()
-    palette = next((palette for word in words for names, palette in _HOURS.items() if word in names), None)
-    return Motif(palette or _palette_by_hash(prompt), things or _things_by_hash(key), key)
+    palette = next((palette for word in words for names, palette in _PALETTES.items() if word in names), None)
+    return Scene(palette or _palette_by_hash(prompt), elements or _elements_by_hash(key), key)
 
 
 def _palette_by_hash(prompt: str) -> Palette:
-    """Colours for words that are not in the book: a hue of their own, and its complement for the light."""
+    """A palette for a prompt without listed words: a hue from its hash, and the complement for the light."""
     hue = hashlib.sha256(prompt.encode()).digest()[0] / 256
 
-    def colour(shift: float, saturation: float, value: float) -> Colour:
+    def color(shift: float, saturation: float, value: float) -> Color:
         red, green, blue = colorsys.hsv_to_rgb((hue + shift) % 1, saturation, value)
         return round(red * 255), round(green * 255), round(blue * 255)
 
     return Palette(
-        zenith=colour(0, 0.65, 0.45),
-        horizon=colour(0.08, 0.3, 0.95),
-        light=colour(0.5, 0.15, 1),
-        far=colour(0.04, 0.4, 0.65),
-        near=colour(-0.04, 0.6, 0.2),
+        zenith=color(0, 0.65, 0.45),
+        horizon=color(0.08, 0.3, 0.95),
+        light=color(0.5, 0.15, 1),
+        far=color(0.04, 0.4, 0.65),
+        near=color(-0.04, 0.6, 0.2),
     )
 
 
-def _things_by_hash(key: str) -> frozenset[str]:
+def _elements_by_hash(key: str) -> frozenset[str]:
     return frozenset({("water", "trees", "dunes", "birds")[int(key[0], 16) % 4]})

@@ -1,4 +1,4 @@
-"""How the tiny chat service finds its replies: rules first, then a table of which word follows which."""
+"""Replies of the `tiny-llm` service: from a few rules, otherwise from a table of which word follows which."""
 
 import itertools
 import random
@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable
 
-_SOURCE = """
+_TRAINING_TEXT = """
 The emulator runs every workflow on the processor of this machine and it says so. A task waits in the queue until an
 agent is free and then the agent draws the picture step by step. The picture is drawn from the words of the prompt and
 no model is involved. A workflow takes parameters and gives back files and the files can be fetched until the link
@@ -16,7 +16,7 @@ task fails it says why and when it is cancelled the agent is free again. The wor
 because they did so in a short text about the emulator. A longer text would make a better reply but it would still not
 be a language model. The mountains in the picture are made of noise and the light of the sun is made of a gradient.
 """
-_LONGEST_REPLY = 40
+_MAX_WORDS = 40
 
 _OPERATIONS: dict[str, Callable[[float, float], float]] = {
     "+": lambda left, right: left + right,
@@ -24,7 +24,7 @@ _OPERATIONS: dict[str, Callable[[float, float], float]] = {
     "*": lambda left, right: left * right,
     "/": lambda left, right: left / right,
 }
-_SUM = re.compile(r"(-?\d+(?:\.\d+)?)\s*([-+*/])\s*(-?\d+(?:\.\d+)?)")
+_CALCULATION = re.compile(r"(-?\d+(?:\.\d+)?)\s*([-+*/])\s*(-?\d+(?:\.\d+)?)")
 _SELF_DESCRIPTION = (
     "I am the tiny chat service of the cyberun-mcp emulator: rules and a table of word pairs, no neural network."
 )
@@ -34,44 +34,43 @@ _REPEAT = re.compile(r"^(?:repeat|say)(?: after me)?:?\s+(.+)$", re.IGNORECASE |
 
 
 def reply_to(prompt: str) -> str:
-    """A reply; the same prompt gets the same one."""
+    """A reply to a prompt. The same prompt always gets the same reply."""
     if repeat := _REPEAT.match(prompt.strip()):
         return repeat[1]
-    if calculation := _SUM.search(prompt):
-        return _calculated(*calculation.groups())
+    if calculation := _CALCULATION.search(prompt):
+        return _calculate(*calculation.groups())
     if _IDENTITY.search(prompt):
         return _SELF_DESCRIPTION
     if _GREETING.search(prompt):
         return "Hello! I am a rule-based stand-in for a language model. Ask me for a sum, or to repeat something."
-    return _chained(prompt)
+    return _chain_words(prompt)
 
 
-def _calculated(left: str, sign: str, right: str) -> str:
+def _calculate(left: str, operator: str, right: str) -> str:
     try:
-        value = _OPERATIONS[sign](float(left), float(right))
+        value = _OPERATIONS[operator](float(left), float(right))
     except ZeroDivisionError:
         return f"{left} cannot be divided by zero."
-    return f"{left} {sign} {right} = {value:g}"
+    return f"{left} {operator} {right} = {value:g}"
 
 
-def _pairs() -> dict[str, list[str]]:
+def _following_words() -> dict[str, list[str]]:
     following: dict[str, list[str]] = defaultdict(list)
-    words = _SOURCE.split()
-    for word, after in itertools.pairwise(words):
-        following[word.lower()].append(after)
+    for word, next_word in itertools.pairwise(_TRAINING_TEXT.split()):
+        following[word.lower()].append(next_word)
     return following
 
 
-_FOLLOWING = _pairs()
+_FOLLOWING = _following_words()
 
 
-def _chained(prompt: str) -> str:
-    chance = random.Random(prompt)  # noqa: S311 - it picks words
-    known = [word for word in re.findall(r"[a-z]+", prompt.lower()) if word in _FOLLOWING]
-    words = [(chance.choice(known) if known else "the").capitalize()]
-    while len(words) < _LONGEST_REPLY and not words[-1].endswith("."):
+def _chain_words(prompt: str) -> str:
+    rng = random.Random(prompt)  # noqa: S311 - not for security
+    familiar = [word for word in re.findall(r"[a-z]+", prompt.lower()) if word in _FOLLOWING]
+    words = [(rng.choice(familiar) if familiar else "the").capitalize()]
+    while len(words) < _MAX_WORDS and not words[-1].endswith("."):
         followers = _FOLLOWING.get(words[-1].lower())
         if not followers:
             break
-        words.append(chance.choice(followers))
+        words.append(rng.choice(followers))
     return " ".join(words).rstrip(".") + "."

@@ -1,6 +1,5 @@
 """The HTTP face of the object storage: signed PUT and GET, refusals in S3's XML."""
 
-import mimetypes
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -8,25 +7,25 @@ import anyio
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
-from cyberun_mcp.emulator.state.uploads import Uploads
-from cyberun_mcp.emulator.storage.objects import Storage
-from cyberun_mcp.emulator.storage.signing import SignatureError
+from cyberun_mcp.emulator.database import UploadTable
+from cyberun_mcp.emulator.errors import InvalidSignature
+from cyberun_mcp.emulator.object_storage import ObjectStorage, guess_content_type
 
 
 class Bucket:
     """Answers requests to signed URLs."""
 
-    def __init__(self, storage: Storage, uploads: Uploads) -> None:
+    def __init__(self, storage: ObjectStorage, uploads: UploadTable) -> None:
         self._storage = storage
         self._uploads = uploads
 
     async def answer(self, request: Request) -> Response:
         """Deliver or store one object, if the URL allows it."""
         try:
-            self._storage.signer.check(
+            self._storage.signer.verify(
                 request.method, request.scope["path"], request.scope["query_string"].decode("ascii"), request.headers
             )
-        except SignatureError as error:
+        except InvalidSignature as error:
             return _refusal(403, error.code, str(error))
         key = str(request.path_params["key"])
         return await self._store(request, key) if request.method == "PUT" else self._deliver(key)
@@ -35,26 +34,21 @@ class Bucket:
         path = self._storage.path(key)
         if not path.is_file():
             return _refusal(404, "NoSuchKey", "The specified key does not exist.")
-        return FileResponse(path, media_type=self._uploads.content_type(key) or media_type(path.name))
+        return FileResponse(path, media_type=self._uploads.content_type(key) or guess_content_type(path.name))
 
     async def _store(self, request: Request, key: str) -> Response:
-        if self._storage.has(key):
+        if self._storage.contains(key):
             return _already_there()
-        arriving = self._storage.scratch_file()
+        arriving = self._storage.new_temporary_file()
         try:
             await _receive(request, arriving)
             # Between this look and the move nothing else runs, so of two uploads racing one loses.
-            if self._storage.has(key):
+            if self._storage.contains(key):
                 return _already_there()
-            self._storage.adopt(arriving, key)
+            self._storage.store(arriving, key)
         finally:
             arriving.unlink(missing_ok=True)
         return Response(status_code=200)
-
-
-def media_type(name: str) -> str:
-    """The content type of an output, by its name."""
-    return mimetypes.guess_type(name)[0] or "application/octet-stream"
 
 
 async def _receive(request: Request, file: Path) -> None:

@@ -1,1 +1,0 @@
-"""From an accepted task to its end: agents, the queue, running, and those who watch."""

@@ -1,1 +1,0 @@
-"""What the platform remembers, in one SQLite file."""
