@@ -15,6 +15,7 @@ from cyberun_mcp.settings import Settings, is_loopback, setting
 
 ENV_PREFIX = "CYBERUN_HTTP_"
 FAMILIES = ("sk", "dk", "jwt")
+KIB = 2**10
 MIB = 2**20
 
 _EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -66,6 +67,17 @@ class EndpointSettings:
         (), "Address or CIDR of a proxy whose X-Forwarded headers are believed; repeatable.", network, multiple=True
     )
     max_body: float = setting(4.0, "MiB one request may have.", click.FloatRange(0.01, 64))
+    max_headers: float = setting(
+        32.0, "KiB the request line and headers may have; at most 100 headers.", click.FloatRange(1, 1024)
+    )
+    headers_seconds: float = setting(
+        10.0, "Seconds the request line and headers may take to arrive.", click.FloatRange(0.01, 3600)
+    )
+    body_seconds: float = setting(60.0, "Seconds the body may take to arrive after them.", click.FloatRange(0.01, 3600))
+    # Longer than proxies keep theirs, so that they are the ones to close.
+    idle_seconds: float = setting(
+        75.0, "Seconds a connection may stay open without a request.", click.FloatRange(0.01, 86_400)
+    )
     max_calls: int = setting(0, "Calls one key may have running; 0: any number.", click.IntRange(0))
     max_rate: float = setting(0.0, "Requests a second one key may send; 0: any number.", click.FloatRange(0))
     drain_seconds: float = setting(
