@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 
@@ -50,7 +51,11 @@ class EndpointSettings:
         False, "Ask the platform about a key before its first call: a dead one is a 401.", None, is_flag=True
     )
     own_key: bool = setting(
-        False, "Act with this server's own key, CYBERUN_API_KEY, for every caller.", None, is_flag=True
+        False,
+        "Act with this server's own key, CYBERUN_API_KEY, for every caller; beyond this machine, or behind a proxy, "
+        "only with --client-tokens.",
+        None,
+        is_flag=True,
     )
     client_tokens: Path | None = setting(
         None,
@@ -95,10 +100,11 @@ def refuse_open_door(endpoint: EndpointSettings, settings: Settings) -> None:
     """Raise ConfigurationError, with the flag to set, where the settings would let strangers in or contradict."""
     if endpoint.own_key and not settings.api_key:
         raise ConfigurationError("--own-key needs a key to act with: set CYBERUN_API_KEY.")
-    if endpoint.own_key and not endpoint.client_tokens and not endpoint.on_loopback:
+    if endpoint.own_key and not endpoint.client_tokens and (opening := _opening(endpoint)):
         raise ConfigurationError(
-            f"--own-key on {endpoint.host} would let anyone who can connect run workflows at your team's cost. Name "
-            "the clients it lets in with --client-tokens FILE, or listen on 127.0.0.1."
+            f"--own-key with {opening} would let anyone who can connect run workflows at your team's cost. Name the "
+            "clients it lets in with --client-tokens FILE, let callers bring their own keys by leaving out --own-key, "
+            "or serve this machine alone: --host 127.0.0.1, without a proxy before it."
         )
     if endpoint.client_tokens and not endpoint.own_key:
         raise ConfigurationError("--client-tokens goes with --own-key; without it every caller brings their own key.")
@@ -106,3 +112,23 @@ def refuse_open_door(endpoint: EndpointSettings, settings: Settings) -> None:
         raise ConfigurationError("--check-key is about the callers' keys, and with --own-key they bring none.")
     if endpoint.workers > 1 and sys.platform == "win32":
         raise ConfigurationError("--workers needs a POSIX system.")
+
+
+def _opening(endpoint: EndpointSettings) -> str | None:
+    """The first setting that lets others than this machine's own programs connect. A proxy connects from loopback."""
+    if not endpoint.on_loopback:
+        return f"--host {endpoint.host}"
+    for name in endpoint.allowed_host:
+        if not is_loopback(_host_of(f"//{name}")):
+            return f"--allowed-host {name}"
+    for origin in endpoint.allowed_origin:
+        if not is_loopback(_host_of(origin)):
+            return f"--allowed-origin {origin}"
+    return "--trusted-proxy" if endpoint.trusted_proxy else None
+
+
+def _host_of(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""

@@ -87,7 +87,11 @@ class Application:
         app = OnlyPost(app, metrics)
         app = RunningCalls(app, metrics, self.drain)
         app = cross_origin(app, endpoint.allowed_origin)
-        return HostAndOrigin(app, metrics, _hosts(endpoint), endpoint.allowed_origin)
+        return self._own_pages_only(app)
+
+    def _own_pages_only(self, app: ASGIApp, *, any_host: bool = False) -> ASGIApp:
+        endpoint = self.endpoint
+        return HostAndOrigin(app, self.metrics, _hosts(endpoint), endpoint.allowed_origin, any_host=any_host)
 
     def _credentials(self, app: ASGIApp) -> ASGIApp:
         if self.tokens:
@@ -100,7 +104,7 @@ class Application:
 
     def _at_its_paths(self, app: ASGIApp) -> ASGIApp:
         asked = operations(self.metrics, self.drain, self._upstream.reachable)
-        app = Paths(app, PATH, asked)
+        app = Paths(app, PATH, {path: self._own_pages_only(each, any_host=True) for path, each in asked.items()})
         if self.endpoint.trusted_proxy:  # without one, nothing behind here reads what proxies forward
             app = TrustedProxies(app, self.endpoint.trusted_proxy)
         return RequestId(app)

@@ -149,3 +149,13 @@ async def test_a_request_id_that_could_forge_or_leak_is_replaced(stranger: httpx
 async def test_health_is_told_whatever_the_host_and_without_a_key(stranger: httpx2.AsyncClient) -> None:
     assert (await stranger.get("/livez", headers={"Host": "10.1.2.3:8000"})).text == "alive\n"
     assert (await stranger.get("/metrics", headers={"Host": "10.1.2.3:8000"})).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/livez", "/readyz"])
+async def test_a_foreign_page_is_refused_where_any_host_is_answered(path: str) -> None:
+    async with caller_of(application(allowed_origin=("https://app.example.com",)).asgi) as client:
+        by_address = {"Host": "10.1.2.3:8000"}
+        foreign = await client.get(path, headers={**by_address, "Origin": "https://evil.test"})
+        assert (foreign.status_code, "cyberun_mcp_" in foreign.text) == (403, False)
+        for ours in ("https://app.example.com", "http://localhost:3000"):
+            assert (await client.get(path, headers={**by_address, "Origin": ours})).status_code != 403
