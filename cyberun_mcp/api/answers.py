@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx2
 
-from cyberun_mcp.errors import AnswerTooLarge, ApiError, CyberunError, UnexpectedAnswer
+from cyberun_mcp.errors import AnswerTooLarge, ApiError, CyberunError, UnexpectedAnswer, shortened
 
 LARGEST_JSON = 8 * 2**20  # bytes; a page of 100 workflows is about 0.2 MB, so more is a mistake or an attack
 COUNTED = 4  # a body that does not announce its size is counted, not kept, up to so many times the limit
@@ -65,7 +65,11 @@ def error_from(response: httpx2.Response, body: bytes) -> CyberunError:
     retry_after = parse_retry_after(response.headers.get("retry-after"))
     if isinstance(value, dict):
         message = value.get("error_message")
-        words = _cut(message, LONGEST_MESSAGE) if isinstance(message, str) else _cut(json.dumps(value), LONGEST_QUOTE)
+        words = (
+            shortened(message, LONGEST_MESSAGE)
+            if isinstance(message, str)
+            else shortened(json.dumps(value), LONGEST_QUOTE)
+        )
         return ApiError(status, words, retry_after)
     error = UnexpectedAnswer(
         status, f"not the platform but {_describe(response.headers.get('content-type', ''), body)}"
@@ -117,8 +121,4 @@ def _describe(content_type: str, body: bytes) -> str:
 
 
 def _visible_words(page: str) -> str:
-    return _cut(" ".join(_TAG.sub(" ", _HIDDEN.sub(" ", page)).split()), LONGEST_QUOTE)
-
-
-def _cut(text: str, longest: int) -> str:
-    return text if len(text) <= longest else text[:longest] + "…"
+    return shortened(" ".join(_TAG.sub(" ", _HIDDEN.sub(" ", page)).split()), LONGEST_QUOTE)
