@@ -33,7 +33,6 @@ from cyberun_mcp.transports.edge.rate_limit import RateLimit
 from cyberun_mcp.transports.edge.request_id import RequestId
 from cyberun_mcp.transports.edge.running_calls import Drain, RunningCalls
 from cyberun_mcp.transports.edge.trace_context import TraceContext
-from cyberun_mcp.transports.edge.trimmed_headers import TrimmedHeaders
 from cyberun_mcp.transports.edge.trusted_proxies import TrustedProxies
 from cyberun_mcp.transports.exchange import Exchanges
 from cyberun_mcp.transports.operations import operations
@@ -75,7 +74,6 @@ class Application:
     def _guarded(self, app: ASGIApp) -> ASGIApp:
         """`app` behind the guards: the last one named here is the first a request meets."""
         endpoint, metrics = self.endpoint, self.metrics
-        app = TrimmedHeaders(app)
         if metrics.traces:
             app = TraceContext(app)
         if endpoint.max_calls:
