@@ -17,6 +17,13 @@ from dataclasses import dataclass
 
 from cyberun_mcp.redaction import redact
 
+LONGEST_EXPLANATION = 8_000  # characters of one failed call's text: more would crowd out what the model is about
+
+
+def shortened(text: str, longest: int) -> str:
+    """`text`, cut off where it is longer than so many characters."""
+    return text if len(text) <= longest else text[:longest] + "…"
+
 
 class CyberunError(Exception):
     """Base of every error this package raises on purpose; its text is fit for a model to read."""
@@ -119,7 +126,9 @@ def leaves_doubt(status: int) -> bool:
 def explain(error: CyberunError, remedy: Remedy) -> str:
     """The text of a failed tool call: what happened, verbatim and redacted, then what to do next."""
     lines = [str(error), _next_step(error, remedy), error.details]
-    return redact("\n".join(line for line in lines if line))
+    # Half a key may not look like one. So the first cut, which spares the redaction megabytes, is where nobody sees it.
+    text = shortened("\n".join(line for line in lines if line), 4 * LONGEST_EXPLANATION)
+    return shortened(redact(text), LONGEST_EXPLANATION)
 
 
 def _next_step(error: CyberunError, remedy: Remedy) -> str:

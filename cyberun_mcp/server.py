@@ -13,12 +13,12 @@ from mcp import MCPError
 from mcp.server import CacheHint, Server, ServerRequestContext
 
 from cyberun_mcp import __version__
-from cyberun_mcp.errors import CyberunError, explain
+from cyberun_mcp.errors import CyberunError, explain, shortened
 from cyberun_mcp.instructions import INSTRUCTIONS
 from cyberun_mcp.settings import Settings
 from cyberun_mcp.telemetry import SILENT, Telemetry
 from cyberun_mcp.tools import TOOLS
-from cyberun_mcp.tools.arguments import parse_arguments
+from cyberun_mcp.tools.arguments import LONGEST_NAME, parse_arguments
 from cyberun_mcp.tools.patience import patience_of
 from cyberun_mcp.tools.registry import Answer, Call, Report, Tool
 from cyberun_mcp.tools.results import compact, keep_promise
@@ -105,7 +105,7 @@ class _Calls:
     async def answer(self, context: Context, params: mcp_types.CallToolRequestParams) -> mcp_types.CallToolResult:
         tool = _BY_NAME.get(params.name)
         if tool is None:
-            raise MCPError(mcp_types.INVALID_PARAMS, f"Unknown tool: {params.name}")
+            raise MCPError(mcp_types.INVALID_PARAMS, f"Unknown tool: {shortened(params.name, LONGEST_NAME)}")
         began, outcome = time.perf_counter(), "cancelled"
         self._telemetry.call_began(tool.name)
         try:

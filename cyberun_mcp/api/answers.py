@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx2
 
-from cyberun_mcp.errors import AnswerTooLarge, ApiError, CyberunError, UnexpectedAnswer
+from cyberun_mcp.errors import AnswerTooLarge, ApiError, CyberunError, UnexpectedAnswer, shortened
 
 LARGEST_JSON = 8 * 2**20  # bytes; a page of 100 workflows is about 0.2 MB, so more is a mistake or an attack
 COUNTED = 4  # a body that does not announce its size is counted, not kept, up to so many times the limit
@@ -87,7 +87,9 @@ def _has_error_message(value: JsonObject) -> bool:
 def _error_words(value: JsonObject) -> str:
     """The message of an error body, or the body itself where it has none."""
     message = value.get("error_message")
-    return _cut(message, LONGEST_MESSAGE) if isinstance(message, str) else _cut(json.dumps(value), LONGEST_QUOTE)
+    if isinstance(message, str):
+        return shortened(message, LONGEST_MESSAGE)
+    return shortened(json.dumps(value), LONGEST_QUOTE)
 
 
 def parse_retry_after(value: str | None, date: str | None = None) -> float | None:
@@ -145,8 +147,4 @@ def _describe(content_type: str, body: bytes) -> str:
 
 
 def _visible_words(page: str) -> str:
-    return _cut(" ".join(_TAG.sub(" ", _HIDDEN.sub(" ", page)).split()), LONGEST_QUOTE)
-
-
-def _cut(text: str, longest: int) -> str:
-    return text if len(text) <= longest else text[:longest] + "…"
+    return shortened(" ".join(_TAG.sub(" ", _HIDDEN.sub(" ", page)).split()), LONGEST_QUOTE)

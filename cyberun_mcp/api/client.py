@@ -138,6 +138,7 @@ class CyberunClient:
             **ALWAYS_SENT,
             **self._credential.headers,
             "Accept": "text/event-stream",
+            "Accept-Encoding": "identity",  # 0.46 MB of gzip can be 300 MB of comments; see read_events
             "Cache-Control": "no-store",
         }
         idle = timeouts(self.settings, read=self.settings.events_idle)

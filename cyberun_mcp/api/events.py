@@ -95,8 +95,12 @@ class TaskState:
 async def read_events(response: httpx2.Response) -> AsyncGenerator[tuple[str, JsonObject], None]:
     """Name and data of each event, malformed ones left out.
 
-    Raises UnexpectedAnswer when this is no event stream or an event exceeds LARGEST_EVENT.
+    Raises UnexpectedAnswer when this is no event stream, when it is compressed, or an event exceeds LARGEST_EVENT.
     """
+    coding = response.headers.get("content-encoding", "identity").strip().lower()
+    if coding not in ("", "identity"):
+        # It was not asked for, and unpacking it would hold up every other call. Polling does not need it.
+        raise UnexpectedAnswer(response.status_code, "the event stream is compressed, although that was not asked for")
     response.encoding = "utf-8-sig"  # always UTF-8, and a leading BOM is to be ignored (HTML standard §9.2.5)
     try:
         async for event in httpx2.EventSource(response, max_event_size=LARGEST_EVENT):

@@ -8,9 +8,15 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StringConstraints, ValidationError
 from pydantic_core import ErrorDetails
 
-from cyberun_mcp.errors import InvalidArguments
+from cyberun_mcp.errors import InvalidArguments, shortened
 from cyberun_mcp.tools.schema import JsonSchema, in_words, input_schema
 
+# What names the mistakes in a call is bounded, in size and in work: 3.8 MB with thousands of unknown arguments made an
+# answer of 9.8 MB and took 3 s.
+MOST_PROBLEMS = 10  # named; the others are counted
+MOST_MEMBERS = 100  # of an object whose members are checked; the tools know at most 5, and headers are seldom more
+LONGEST_NAME = 100  # characters; the tools' own names have at most 24
+LONGEST_PROBLEM = 300  # characters
 LONGEST_SHOWN_INTEGER = 10**15  # and beyond 4,300 digits Python would refuse to show it
 _SEGMENT = re.compile(r"[^\s/\\?#%\x00-\x1f\x7f]+")
 JSON_TYPE_NAMES = {str: "a string", bool: "a boolean", int: "an integer", float: "a number", list: "an array"}
@@ -18,12 +24,14 @@ JSON_TYPE_NAMES = {str: "a string", bool: "a boolean", int: "an integer", float:
 
 def _parsed_if_text(value: Any) -> Any:
     """Several models send an object as the JSON string of it; what does not parse is left to be refused."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except (ValueError, RecursionError):
-        return value
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+    if isinstance(value, dict) and len(value) > MOST_MEMBERS:
+        raise ValueError(f"expected an object of at most {MOST_MEMBERS} members, got {len(value):,}")
+    return value
 
 
 def _one_segment(identifier: str) -> str:
@@ -43,27 +51,36 @@ PerPage = Annotated[int, Field(ge=1, le=100, description="Items a page, 1 to 100
 
 
 def parse_arguments(tool: str, model: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The validated arguments by name. Raises InvalidArguments naming each wrong one and all the valid ones."""
+    """The validated arguments by name. Raises InvalidArguments naming ten wrong ones and all the valid ones."""
+    unknown = [name for name in given if name not in model.model_fields]
+    dropped = set(unknown[MOST_PROBLEMS:])
     try:
-        parsed = model.model_validate(dict(given))
+        parsed = model.model_validate({name: value for name, value in given.items() if name not in dropped})
     except ValidationError as error:
         schema = input_schema(model)
-        problems = [_problem(schema, each) for each in error.errors(include_url=False)]
-        lines = [f"Invalid arguments for {tool}; nothing was sent.", *problems, _valid(schema)]
+        errors = error.errors(include_url=False)
+        problems = [shortened(_problem(schema, each), LONGEST_PROBLEM) for each in errors[:MOST_PROBLEMS]]
+        more = len(errors) + len(dropped) - len(problems)
+        lines = [
+            f"Invalid arguments for {tool}; nothing was sent.",
+            *problems,
+            *([f"- and {more:,} more."] if more else []),
+            _valid(schema),
+        ]
         raise InvalidArguments("\n".join(lines)) from error
     return {name: getattr(parsed, name) for name in model.model_fields}
 
 
 def _problem(schema: JsonSchema, error: ErrorDetails) -> str:
     path = [part for part in error["loc"] if isinstance(part, str)]
-    name = ".".join(map(str, error["loc"]))
+    name = ".".join(shortened(str(part), LONGEST_NAME) for part in error["loc"])
     parent, node = schema, schema
     for part in path:
         parent, node = node, node.get("properties", {}).get(part, {})
     if error["type"] == "extra_forbidden":
         from difflib import get_close_matches  # 1.5 ms that no start has to pay
 
-        close = get_close_matches(str(path[-1]), parent.get("properties", {}), n=1)
+        close = get_close_matches(path[-1][:LONGEST_NAME], parent.get("properties", {}), n=1)
         return f"- {name}: unknown argument." + (f" Did you mean {close[0]}?" if close else "")
     if error["type"] == "missing":
         return f"- {name}: missing, expected {in_words(node)}."

@@ -14,6 +14,7 @@ from cyberun_mcp.tools.results import compact
 # Decoded bytes. As base64, with the JSON around it, this stays below the 1 MiB that SDK clients accept as one event.
 LARGEST_BODY = 700_000
 LARGEST_ENVELOPE = 32_000  # bytes of JSON beside the body, headers mostly; they stand in the text block once more
+LONGEST_PATH = 8_000  # characters; HTTP servers take about as many, and decoding megabytes of them takes a while
 LONGEST_TEXT = 16_000  # bytes of UTF-8 a model is also given as plain text, to read without decoding
 
 # The union of the two lists the platform documents, and what belongs to a connection by RFC 9110 §7.6.1.
@@ -41,6 +42,8 @@ _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 def checked_path(path: str) -> str:
     """A path on the container, perhaps with a query. Raises ValueError for anything that could lead elsewhere."""
+    if len(path) > LONGEST_PATH:
+        raise ValueError(f"expected a path of at most {LONGEST_PATH:,} characters")
     if not path.startswith("/") or path.startswith("//"):
         raise ValueError("expected a path that begins with one /, such as /v1/models")
     if _BLANK_OR_CONTROL.search(path) or "\\" in path:

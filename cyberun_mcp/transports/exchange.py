@@ -9,6 +9,7 @@ Built from the SDK's parts; `tests/transports/test_exchange.py` and the official
 """
 
 import asyncio
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -29,11 +30,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from cyberun_mcp.errors import shortened
 from cyberun_mcp.transports.edge.running_calls import CUT
 from cyberun_mcp.transports.inbound import caller_of, check_served, message_in, unfit
 from cyberun_mcp.transports.reply import Reply
 
 SILENCE = 15.0  # seconds between two signs of life to a client that waits; proxies cut at 60, some at 30
+LARGEST_ERROR = 2_000  # characters of JSON; ours are below 500
 FAREWELL = 0.5  # seconds a client that has stopped reading may take to hear that its call was cut
 
 
@@ -145,7 +148,11 @@ async def _attend(request: Request, reply: Reply, call: anyio.CancelScope) -> No
 
 
 def _failed(error: ErrorData) -> dict[str, Any]:
-    return {"error": error.model_dump(mode="json", by_alias=True, exclude_none=True)}
+    """The error as the client gets it. The SDK's errors repeat what was sent, such as the name of a method."""
+    described = error.model_dump(mode="json", by_alias=True, exclude_none=True)
+    if len(json.dumps(described)) > LARGEST_ERROR:
+        described = {"code": error.code, "message": shortened(error.message, LARGEST_ERROR)}
+    return {"error": described}
 
 
 def _status(error: ErrorData) -> int:

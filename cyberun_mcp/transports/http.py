@@ -33,7 +33,6 @@ from cyberun_mcp.transports.edge.rate_limit import RateLimit
 from cyberun_mcp.transports.edge.request_id import RequestId
 from cyberun_mcp.transports.edge.running_calls import Drain, RunningCalls
 from cyberun_mcp.transports.edge.trace_context import TraceContext
-from cyberun_mcp.transports.edge.trimmed_headers import TrimmedHeaders
 from cyberun_mcp.transports.edge.trusted_proxies import TrustedProxies
 from cyberun_mcp.transports.exchange import Exchanges
 from cyberun_mcp.transports.operations import operations
@@ -78,7 +77,6 @@ class Application:
     def _guarded(self, app: ASGIApp) -> ASGIApp:
         """`app` behind the guards: the last one named here is the first a request meets."""
         endpoint, metrics = self.endpoint, self.metrics
-        app = TrimmedHeaders(app)
         if metrics.traces:
             app = TraceContext(app)
         if endpoint.max_calls:
@@ -90,7 +88,11 @@ class Application:
         app = OnlyPost(app, metrics)
         app = RunningCalls(app, metrics, self.drain)
         app = cross_origin(app, endpoint.allowed_origin)
-        return HostAndOrigin(app, metrics, _hosts(endpoint), endpoint.allowed_origin)
+        return self._own_pages_only(app)
+
+    def _own_pages_only(self, app: ASGIApp, *, any_host: bool = False) -> ASGIApp:
+        endpoint = self.endpoint
+        return HostAndOrigin(app, self.metrics, _hosts(endpoint), endpoint.allowed_origin, any_host=any_host)
 
     def _credentials(self, app: ASGIApp) -> ASGIApp:
         if self.tokens:
@@ -103,7 +105,7 @@ class Application:
 
     def _at_its_paths(self, app: ASGIApp) -> ASGIApp:
         asked = operations(self.metrics, self.drain, self._upstream.reachable)
-        app = Paths(app, PATH, asked)
+        app = Paths(app, PATH, {path: self._own_pages_only(each, any_host=True) for path, each in asked.items()})
         if self.endpoint.trusted_proxy:  # without one, nothing behind here reads what proxies forward
             app = TrustedProxies(app, self.endpoint.trusted_proxy)
         return RequestId(app)

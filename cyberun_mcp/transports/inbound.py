@@ -13,9 +13,11 @@ from mcp.shared.inbound import (
     find_duplicated_routing_header,
     unsupported_protocol_version_rejection,
 )
+from mcp.shared.jsonrpc_dispatcher import progress_token_from_params
 from mcp_types import (
     DEFAULT_NEGOTIATED_VERSION,
     HEADER_MISMATCH,
+    INVALID_PARAMS,
     INVALID_REQUEST,
     PARSE_ERROR,
     JSONRPCNotification,
@@ -26,6 +28,8 @@ from pydantic import ValidationError
 from starlette.requests import Request
 
 from cyberun_mcp.transports.edge.guard import Refusal
+
+LONGEST_ID = 256  # characters of what is repeated to the client: its id, and the token of its progress messages
 
 _UNACCEPTABLE = Refusal("accept", 406, "Accept must allow both application/json and text/event-stream.")
 # A browser sends other types for any page; for JSON it asks first.
@@ -44,12 +48,21 @@ def message_in(body: bytes) -> JSONRPCRequest | JSONRPCNotification:
     """The message. Raises MCPError where there is none, or several."""
     try:
         message = json.loads(body)
-        notification = isinstance(message, dict) and "id" not in message
-        return JSONRPCNotification.model_validate(message) if notification else JSONRPCRequest.model_validate(message)
+        if isinstance(message, dict) and "id" not in message:
+            return JSONRPCNotification.model_validate(message)
+        return _with_short_names(JSONRPCRequest.model_validate(message))
     except ValidationError:
         raise MCPError(INVALID_REQUEST, "The body must be one JSON-RPC request or notification") from None
     except (ValueError, RecursionError):
         raise MCPError(PARSE_ERROR, "Parse error") from None
+
+
+def _with_short_names(call: JSONRPCRequest) -> JSONRPCRequest:
+    if len(str(call.id)) > LONGEST_ID:
+        raise MCPError(INVALID_REQUEST, f"The id has more than {LONGEST_ID} characters")
+    if len(str(progress_token_from_params(call.params) or "")) > LONGEST_ID:
+        raise MCPError(INVALID_PARAMS, f"The progressToken has more than {LONGEST_ID} characters")
+    return call
 
 
 def caller_of(call: JSONRPCRequest, request: Request) -> Connection:

@@ -21,13 +21,13 @@ from cyberun_mcp.open_files import allow_open_files
 from cyberun_mcp.settings import Settings
 from cyberun_mcp.signals import receive_signals
 from cyberun_mcp.telemetry import exporter_configured
+from cyberun_mcp.transports.client_connection import client_connections
 from cyberun_mcp.transports.client_tokens import ClientTokens
 from cyberun_mcp.transports.http import Application
 
 logger = logging.getLogger(__name__)
 
 BACKLOG = 2048  # connections waiting to be accepted; uvicorn's own default
-IDLE = 75  # seconds an idle connection is kept: longer than proxies keep theirs, so that they are the ones to close
 LAST_REQUESTS = 0.2  # seconds in which requests on the connections accepted last arrive, and get their 503
 CALM = (10_000, 50, 100)  # objects, young and middle collections before each collection; Python's own are 700, 10, 10
 OPEN_FILES = 65_536  # two for each wait
@@ -158,7 +158,7 @@ def _configuration(application: Application) -> uvicorn.Config:
         server_header=False,
         ws="none",  # MCP has no use for WebSockets, and the guards look at HTTP only
         timeout_graceful_shutdown=CUTTING,
-        timeout_keep_alive=IDLE,
+        http=client_connections(application.endpoint, application.metrics),  # type: ignore[arg-type]
         backlog=BACKLOG,
         lifespan="off",
     )

@@ -28,6 +28,11 @@ def digest(token: str) -> str:
     ("given", "words"),
     [
         ({"own_key": True, "host": ANYWHERE}, "would let anyone who can connect run workflows at your team's cost"),
+        ({"own_key": True, "allowed_host": ("localhost", "mcp.example.com")}, "--allowed-host mcp.example.com"),
+        ({"own_key": True, "allowed_host": ("127.0.0.1.evil.test",)}, "--allowed-host 127.0.0.1.evil.test"),
+        ({"own_key": True, "allowed_origin": ("https://app.example.com",)}, "--allowed-origin https://app.example.com"),
+        ({"own_key": True, "allowed_origin": ("null",)}, "--allowed-origin null"),
+        ({"own_key": True, "trusted_proxy": (network("127.0.0.1"),)}, "--trusted-proxy would let"),
         ({"client_tokens": Path("tokens")}, "--client-tokens goes with --own-key"),
         ({"own_key": True, "check_key": True}, "--check-key is about the callers' keys"),
     ],
@@ -37,7 +42,18 @@ def test_settings_that_would_let_strangers_in_are_refused_with_the_reason(given:
         refuse_open_door(EndpointSettings(**given), Settings(api_key=KEY))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("given", [{"host": ANYWHERE}, {"own_key": True}, {"own_key": True, "host": "::1"}])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"host": ANYWHERE},
+        {"own_key": True},
+        {"own_key": True, "host": "::1"},
+        {"own_key": True, "allowed_host": ("LocalHost", "[::1]"), "allowed_origin": ("http://127.0.0.1:3000",)},
+        {"own_key": True, "client_tokens": Path("tokens"), "allowed_host": ("mcp.example.com",), "host": ANYWHERE},
+        {"own_key": True, "client_tokens": Path("tokens"), "trusted_proxy": (network("10.0.0.0/8"),)},
+        {"allowed_host": ("mcp.example.com",), "trusted_proxy": (network("10.0.0.0/8"),)},
+    ],
+)
 def test_settings_that_let_no_stranger_in_are_not(given: dict[str, object]) -> None:
     refuse_open_door(EndpointSettings(**given), Settings(api_key=KEY))  # type: ignore[arg-type]
 
@@ -58,7 +74,8 @@ def test_the_command_refuses_an_open_door_in_one_line() -> None:
     )
     assert finished.returncode == 1
     [line] = finished.stderr.splitlines()
-    assert "--client-tokens FILE, or listen on 127.0.0.1" in line
+    assert "--client-tokens FILE" in line
+    assert "--host 127.0.0.1" in line
     assert KEY not in line
 
 

@@ -1,10 +1,14 @@
 """Arguments that no tool takes: an answer that lets the model repair its call, and no request."""
 
+import difflib
 from typing import Any
 
 import pytest
 from mcp import Client, MCPError
 
+from cyberun_mcp.errors import InvalidArguments
+from cyberun_mcp.tools import TOOLS
+from cyberun_mcp.tools.arguments import parse_arguments
 from tests.fake_platform import FakePlatform, refusal
 
 BAD = [
@@ -81,3 +85,56 @@ async def test_an_unknown_tool_is_a_protocol_error(client: Client) -> None:
         await client.call_tool("list_workflow", {})
     assert caught.value.error.code == -32602
     assert "list_workflow" in caught.value.error.message
+
+
+MANY = {f"prompt{number}": 1 for number in range(5_000)}
+LONG = "x" * 100_000
+INVOKE = {"service_slug": "s", "method": "GET", "path": "/"}
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "words"),
+    [
+        ("run_workflow", MANY, ["- prompt7: unknown argument", "- and 4,992 more.", "Valid arguments: workflow_id"]),
+        ("run_workflow", {"workflow_id": "x", "body": MANY}, ["- body: expected an object of at most 100 members"]),
+        ("run_workflow", {"workflow_id": "x", "body": dict.fromkeys(list(MANY)[:50])}, ["- and 40 more."]),
+        ("call_container_service", {**INVOKE, "headers": MANY}, ["- headers: expected an object of at most 100"]),
+        ("call_container_service", {**INVOKE, "headers": {f"{LONG} ": "1"}}, ["- headers: "]),
+        ("call_container_service", {**INVOKE, "headers": {LONG: 1}}, ["- headers.xxx"]),
+        ("call_container_service", {**INVOKE, "path": f"/{LONG}"}, ["- path: expected a path of at most 8,000"]),
+        ("list_workflows", {LONG: 1}, ["unknown argument"]),
+        ("get_task", {"task_id": LONG}, ["- task_id: expected"]),
+        ("list_tasks", {"status": LONG}, ["- status: expected one of"]),
+    ],
+)
+async def test_thousands_of_mistakes_are_told_as_ten_and_their_number(
+    client: Client, platform: FakePlatform, tool: str, arguments: dict[str, Any], words: list[str]
+) -> None:
+    text = refusal(await client.call_tool(tool, arguments))
+    assert len(text) < 4_000
+    assert text.count("\n- ") <= 11
+    for each in words:
+        assert each in text
+    assert platform.asked == []
+
+
+def test_the_work_on_unknown_arguments_does_not_grow_with_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_up: list[str] = []
+
+    def note(name: str, *_: Any, **__: Any) -> list[str]:
+        looked_up.append(name)
+        return []
+
+    monkeypatch.setattr(difflib, "get_close_matches", note)
+    [tool] = (each for each in TOOLS if each.name == "run_workflow")
+    for arguments in (MANY, {LONG: 1}, {"workflow_id": "x", "body": MANY}):
+        with pytest.raises(InvalidArguments):
+            parse_arguments(tool.name, tool.arguments, arguments)
+    assert len(looked_up) == 9
+    assert max(map(len, looked_up)) <= 100
+
+
+async def test_the_name_of_an_unknown_tool_is_not_repeated_at_length(client: Client) -> None:
+    with pytest.raises(MCPError) as caught:
+        await client.call_tool(LONG, {})
+    assert len(caught.value.error.message) < 200

@@ -1,7 +1,11 @@
 """Watching tasks, stopping them, and fetching what they produced."""
 
+import gzip
+from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx2
+import pytest
 from mcp import Client
 from mcp_types import ResourceLink
 
@@ -128,3 +132,25 @@ async def test_waiting_for_an_unknown_task_fails_at_once_and_names_the_list_tool
         "Nothing of that name in this team; list_tasks shows what there is. If a run returned this task_id, that run "
         "was accepted: do not run it again, but wait a few seconds and call this tool again.",
     ]
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "GZIP", "identity, gzip", "br"])
+async def test_compressed_events_are_neither_asked_for_nor_unpacked_and_the_task_is_polled(
+    client: Client, platform: FakePlatform, coding: str
+) -> None:
+    unpacked = 0
+
+    async def comments() -> AsyncIterator[bytes]:
+        nonlocal unpacked
+        for _ in range(100):
+            unpacked += 1
+            yield gzip.compress(b": ping\n" * 1_000)
+
+    headers = {"Content-Type": "text/event-stream", "Content-Encoding": coding}
+    platform.on("GET", "/r/tasks/t1/events", lambda _: httpx2.Response(200, content=comments(), headers=headers))
+    platform.on("GET", "/r/tasks/t1", {"id": "t1", "task_status": "completed"})
+    platform.on("GET", "/r/tasks/t1/result", RESULT)
+    answer = structured(await client.call_tool("stream_task_events", {"task_id": "t1"}))
+    assert (answer["task_status"], answer["source"]["via"]) == ("completed", "polling")
+    assert unpacked == 0
+    assert platform.requests[0].headers["accept-encoding"] == "identity"

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx2
 import pytest
@@ -149,3 +150,44 @@ async def test_a_request_id_that_could_forge_or_leak_is_replaced(stranger: httpx
 async def test_health_is_told_whatever_the_host_and_without_a_key(stranger: httpx2.AsyncClient) -> None:
     assert (await stranger.get("/livez", headers={"Host": "10.1.2.3:8000"})).text == "alive\n"
     assert (await stranger.get("/metrics", headers={"Host": "10.1.2.3:8000"})).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/livez", "/readyz"])
+async def test_a_foreign_page_is_refused_where_any_host_is_answered(path: str) -> None:
+    async with caller_of(application(allowed_origin=("https://app.example.com",)).asgi) as client:
+        by_address = {"Host": "10.1.2.3:8000"}
+        foreign = await client.get(path, headers={**by_address, "Origin": "https://evil.test"})
+        assert (foreign.status_code, "cyberun_mcp_" in foreign.text) == (403, False)
+        for ours in ("https://app.example.com", "http://localhost:3000"):
+            assert (await client.get(path, headers={**by_address, "Origin": ours})).status_code != 403
+
+
+LONG = "x" * 100_000
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"id": 1, "method": LONG},
+        {"id": 1, "method": "tools/call", "params": {"name": LONG}},
+        {"id": LONG, "method": "tools/list"},
+        {"id": 10**4_000, "method": "tools/list"},
+        {"id": 1, "method": "tools/call", "params": {"name": "list_workflows", "_meta": {"progressToken": LONG}}},
+        {"id": 1, "method": "tools/call", "params": {"name": "get_task", "arguments": {LONG: LONG}}},
+        {"id": 1, "method": "tools/call", "params": {"name": "get_task", "arguments": LONG}},
+        {"id": 1, "method": "initialize", "params": {"protocolVersion": LONG}},
+        {"id": 1, "method": "tools/list", "params": {"cursor": LONG}},
+        {"id": 1, "method": LONG, "params": {"_meta": {"io.modelcontextprotocol/protocolVersion": LONG}}},
+        {"id": 1, "method": "server/discover", "params": {"_meta": {f"{LONG}/protocolVersion": 1}}},
+        {"id": 1, "method": LONG, "params": [LONG]},
+        {"id": [LONG], "method": "tools/list"},
+        {LONG: LONG},
+    ],
+)
+@pytest.mark.parametrize("version", ["2025-11-25", "2026-07-28", LONG[:8_000]])
+async def test_no_answer_to_bad_input_is_larger_than_a_few_kilobytes(message: dict[str, Any], version: str) -> None:
+    headers = {**HEADERS, "MCP-Protocol-Version": version, "Mcp-Method": LONG[:8_000], "Mcp-Name": LONG[:8_000]}
+    async with caller_of(application().asgi) as client:
+        answer = await client.post("/mcp", json={"jsonrpc": "2.0", **message}, headers=headers)
+    assert "error" in answer.json() or answer.json()["result"]["isError"]
+    assert len(answer.content) < 4_000

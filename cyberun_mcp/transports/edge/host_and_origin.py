@@ -18,21 +18,29 @@ _TOLD_AT_MOST = 100  # names; a stranger must not fill the log with made-up ones
 class HostAndOrigin(Guard):
     """Refuses foreign Host and Origin headers: a web page must not reach this server through DNS rebinding.
 
-    `hosts` None accepts any Host: beyond loopback a name in front of us is the operator's business.
+    `hosts` None accepts any Host: beyond loopback a name in front of us is the operator's business. So does
+    `any_host`, for probes and scrapers, which call by address; pages of `hosts` are welcome all the same.
     """
 
     def __init__(
-        self, app: ASGIApp, telemetry: Telemetry, hosts: Collection[str] | None, origins: Collection[str]
+        self,
+        app: ASGIApp,
+        telemetry: Telemetry,
+        hosts: Collection[str] | None,
+        origins: Collection[str],
+        *,
+        any_host: bool = False,
     ) -> None:
         super().__init__(app, telemetry)
         self.hosts = hosts
+        self.any_host = any_host or hosts is None
         self.origins = frozenset(each.lower().rstrip("/") for each in origins)
         self._told: set[str] = set()
 
     async def refusal(self, scope: Scope) -> Refusal | None:
         headers = Headers(scope=scope)
         host = _name(headers.get("host", ""))
-        if self.hosts is not None and host not in self.hosts:
+        if not self.any_host and host not in (self.hosts or ()):
             self._tell("Host", host, f"--allowed-host {host}")
             return Refusal("host", 421, "Unknown Host; start the server with --allowed-host to accept it.")
         origin = headers.get("origin")

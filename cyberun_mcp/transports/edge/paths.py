@@ -9,7 +9,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 class Paths:
     """The endpoint and what an operator asks, each at its path; a plain 404 elsewhere.
 
-    Health and metrics stand here, before any guard: a probe has no key and calls by address, not by name.
+    Health and metrics stand here, before the guards of the endpoint: a probe has no key and calls by address, not by
+    name.
     """
 
     def __init__(self, endpoint: ASGIApp, path: str, operations: dict[str, ASGIApp]) -> None:
