@@ -9,6 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "cyberun_mcp"
 
 # From the ground up. A module may import rooms that stand before its own, and its own.
 FLOORS = [
+    "stderr",
     "redaction",
     "errors",
     "open_files",
@@ -31,10 +32,10 @@ FLOORS = [
 # Rooms of their own: the listed ones are all they may use of the rest.
 DETACHED = {
     "emulator": set[str](),
-    "bridge": {"errors", "open_files", "redaction"},
+    "bridge": {"errors", "open_files", "redaction", "stderr"},
     "__init__": set[str](),
     "__main__": {"handshake"},
-    "handshake": {"transports", "cli"},
+    "handshake": {"stderr", "transports", "cli"},
 }
 
 

@@ -14,6 +14,7 @@ from cyberun_mcp.bridge.output import open_output
 from cyberun_mcp.bridge.relay import PATIENCE, Relay
 from cyberun_mcp.open_files import allow_open_files
 from cyberun_mcp.redaction import RedactingFormatter
+from cyberun_mcp.stderr import log_losses
 
 _FAREWELL = 0.05  # seconds; clients kill what has not ended 100 ms after the end of its input
 _FILES = 4096  # descriptors: each call in flight has a connection, and macOS allows 256 unless asked
@@ -69,4 +70,5 @@ def _on_signals(loop: asyncio.AbstractEventLoop, signalled: "asyncio.Future[int]
 def _log_to_stderr() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(RedactingFormatter("cyberun-mcp bridge: %(message)s"))
+    log_losses(handler)
     logging.basicConfig(level=logging.WARNING, handlers=[handler])

@@ -53,6 +53,7 @@ async def _streams(wire: Wire | None) -> AsyncIterator[Streams]:
     else:
         lines = _Lines()
         async with stdio_server(stdin=cast("anyio.AsyncFile[str]", lines)) as (read, write):
+            sys.stdout = sys.stderr  # as `take_wire` does
             yield read, write, lines.end
 
 

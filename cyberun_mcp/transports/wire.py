@@ -42,7 +42,9 @@ def take_wire() -> Wire | None:
         return None
     if os.path.samestat(stdin, stdout) or os.path.samestat(stdout, stderr) or os.path.samestat(stdin, stderr):
         return None
-    return Wire(_divert(0, os.open(os.devnull, os.O_RDONLY)), _divert(1, os.dup(2)))
+    wire = Wire(_divert(0, os.open(os.devnull, os.O_RDONLY)), _divert(1, os.dup(2)))
+    sys.stdout = sys.stderr  # which nothing waits for, unlike fd 1
+    return wire
 
 
 def _is_pipe(status: os.stat_result) -> bool:

@@ -18,6 +18,7 @@ from cyberun_mcp.endpoint import EndpointSettings
 from cyberun_mcp.logs import log_to_stderr
 from cyberun_mcp.metrics import SHARED_DIRECTORY, forget_worker
 from cyberun_mcp.settings import Settings
+from cyberun_mcp.stderr import never_wait_for_stderr
 from cyberun_mcp.transports.serving import event_loop_options, serve
 
 logger = logging.getLogger(__name__)
@@ -91,6 +92,7 @@ class _Foreman:
 def _work(settings: Settings, endpoint: EndpointSettings, listener: socket.socket) -> None:
     """What a worker does, from its first line to its last."""
     os.setsid()  # Ctrl-C in a terminal reaches every process of a group, and a second signal would hurry the workers
+    never_wait_for_stderr()
     log_to_stderr(settings.log_level, settings.log_format)
     anyio.run(_serve_while_looked_after, settings, endpoint, listener, backend_options=event_loop_options())
 
