@@ -168,6 +168,7 @@ async def _serve_stdio(settings: Settings, emulator: bool, wire: "Wire | None") 
     from cyberun_mcp.api.credentials import credential_from
     from cyberun_mcp.errors import ConfigurationError, MissingKey
     from cyberun_mcp.server import build_server
+    from cyberun_mcp.tools.in_flight import CallsInFlight
     from cyberun_mcp.transports.stdio import serve_stdio
 
     async with _platform(settings, emulator) as chosen:
@@ -177,8 +178,9 @@ async def _serve_stdio(settings: Settings, emulator: bool, wire: "Wire | None") 
             _say(f"Starting without a key; every tool will say so. {error}")
         except ConfigurationError as error:
             raise click.ClickException(str(error)) from error
-        server = build_server(chosen, lambda _: credential_from(chosen.api_key, chosen.team_id))
-        return await serve_stdio(server, wire)
+        in_flight = CallsInFlight()
+        server = build_server(chosen, lambda _: credential_from(chosen.api_key, chosen.team_id), in_flight=in_flight)
+        return await serve_stdio(server, wire, in_flight)
 
 
 async def _serve_http(settings: Settings, endpoint: EndpointSettings, emulator: bool) -> int:

@@ -16,7 +16,10 @@ import threading
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from cyberun_mcp import __version__
+from cyberun_mcp import (
+    __version__,
+    parent,  # noqa: F401 - notes who it is, before that can change
+)
 from cyberun_mcp.stderr import never_wait_for_stderr
 from cyberun_mcp.transports.wire import Greeting, Wire, take_wire
 

@@ -9,6 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "cyberun_mcp"
 
 # From the ground up. A module may import rooms that stand before its own, and its own.
 FLOORS = [
+    "parent",
     "stderr",
     "redaction",
     "errors",

@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 FIRST_RECONNECT = 0.1  # seconds; doubled while nothing new is learned, up to `poll_interval`
 CONFIRMATION = 10.0  # seconds; the task has ended, and its end must not wait for a lame result endpoint
+LAST_QUESTION = 2.0  # seconds; it is asked when the process is about to end
 _TASK_IS_NOT_OURS = frozenset({400, 401, 403, 404})
 
 
@@ -63,6 +64,18 @@ class Follower:
         with anyio.CancelScope(deadline=self._client.deadline):
             await self._follow()
             await self._confirm()
+        if self.state.task_status is None:
+            raise self._nothing_learned()
+        return self.state.terminal
+
+    async def at_once(self) -> bool:
+        """Whether the task is terminal, for a wait that may not go on; asks once, if nothing is known yet.
+
+        Raises what `until_terminal` does.
+        """
+        if self.state.task_status is None:
+            with anyio.move_on_after(LAST_QUESTION):
+                await self._ask()
         if self.state.task_status is None:
             raise self._nothing_learned()
         return self.state.terminal

@@ -4,6 +4,7 @@ A run that is sent twice is paid twice, so after a lost answer nothing is repeat
 unknown and names the tasks that may be the one, for the model to adopt.
 """
 
+import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -12,11 +13,13 @@ import anyio
 
 from cyberun_mcp.api.answers import JsonObject
 from cyberun_mcp.errors import ApiError, CyberunError, OutcomeUnknown, UnexpectedAnswer, Unreachable
-from cyberun_mcp.tools.registry import Answer
+from cyberun_mcp.tools.registry import Answer, Call
 from cyberun_mcp.tools.results import prune
 
 if TYPE_CHECKING:
     from cyberun_mcp.api.client import CyberunClient
+
+logger = logging.getLogger(__name__)
 
 CLOCK_SKEW = timedelta(seconds=30)  # between the platform and us, when looking for a task created "since we sent"
 CANDIDATES = 5  # tasks named in an error; more would bury the advice
@@ -28,21 +31,25 @@ LOOKING_SHARE = 0.3
 Request = Callable[["CyberunClient"], Awaitable[JsonObject]]
 
 
-async def submit(api: "CyberunClient", send: Request, look_up: Request) -> Answer:
+async def submit(call: Call, workflow: str, send: Request, look_up: Request) -> Answer:
     """The answer to one run. Raises OutcomeUnknown when it was sent and may or may not have been accepted.
 
-    `send` sends the run, `look_up` reads the workflow it is of.
+    `workflow` is the id or slug of what it is of. `send` sends the run, `look_up` reads the workflow.
     """
-    sent_at = datetime.now(UTC)
+    api, sent_at = call.api, datetime.now(UTC)
     left = api.deadline - anyio.current_time()
-    try:
-        submitted = _with_task_id(await send(api.until(api.deadline - min(LOOKING, LOOKING_SHARE * left))))
-    except (ApiError, UnexpectedAnswer, Unreachable) as error:
-        if _may_have_been_accepted(error):
-            raise await _unknown_outcome(api, look_up, sent_at, error) from error
-        if isinstance(error, ApiError) and error.status == 400:
-            error.details = await _parameters_in_words(api, look_up)
-        raise
+    until = api.deadline - min(LOOKING, LOOKING_SHARE * left)
+    with call.in_flight.run(workflow) as run:
+        try:
+            submitted = _with_task_id(await send(api.until(until, on_sent=run.note_sent)))
+        except (ApiError, UnexpectedAnswer, Unreachable) as error:
+            if _may_have_been_accepted(error):
+                raise await _unknown_outcome(api, look_up, sent_at, error) from error
+            run.note_refused()
+            if isinstance(error, ApiError) and error.status == 400:
+                error.details = await _parameters_in_words(api, look_up)
+            raise
+    logger.info("workflow=%s task=%s", workflow, submitted["task_id"])  # the caller may be gone before it reads this
     return Answer(prune(submitted))
 
 

@@ -3,9 +3,9 @@
 import io
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import Any, Union, cast
 
 import anyio
 from mcp.server import Server
@@ -13,48 +13,63 @@ from mcp.server.stdio import stdio_server
 from mcp.shared._stream_protocols import ReadStream, WriteStream
 from mcp.shared.message import SessionMessage
 
+from cyberun_mcp.parent import parent_gone
+from cyberun_mcp.tools.in_flight import CallsInFlight
+from cyberun_mcp.transports.ending import Ending
 from cyberun_mcp.transports.eras import serve_both_eras
-from cyberun_mcp.transports.pipe import open_pipe
+from cyberun_mcp.transports.pipe import Incoming, Outgoing, open_pipe
 from cyberun_mcp.transports.wire import Wire, take_wire
 
-Streams = tuple[ReadStream[SessionMessage | Exception], WriteStream[SessionMessage], Callable[[], None]]
+Streams = tuple[Union[Incoming, "_Lines"], ReadStream[SessionMessage | Exception], WriteStream[SessionMessage]]
 
 
-async def serve_stdio(server: Server[Any], wire: Wire | None = None) -> int:
+async def serve_stdio(server: Server[Any], wire: Wire | None = None, in_flight: CallsInFlight | None = None) -> int:
     """Serve the client on stdin and stdout until it leaves or a signal comes; the exit status to end with.
 
-    stdout carries the protocol only: file descriptor 1 points at stderr meanwhile. After a signal a thread may still be
-    waiting for stdin, so the caller ends the process without joining it.
+    `in_flight` has the calls that `server` is answering. stdout carries the protocol only: file descriptor 1 points at
+    stderr meanwhile. After a signal a thread may still be waiting for stdin, so the caller ends the process without
+    joining it.
     """
     status = 0
 
-    async def end_on_signal(end: Callable[[], None]) -> None:
+    async def end_on_signal(ending: Ending) -> None:
         nonlocal status
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async for number in signals:
                 status = 130 if number == signal.SIGINT else 0
-                end()
+                ending.soon()
+
+    async def end_without_parent(ending: Ending) -> None:
+        await parent_gone(lambda: source.heard_at)
+        ending.soon()
 
     wire = wire or take_wire()
-    async with _streams(wire) as (read, write, end), anyio.create_task_group() as tasks:
+    async with _streams(wire) as (source, read, write), anyio.create_task_group() as tasks:
+        if isinstance(write, Outgoing):
+            ending = Ending(in_flight or CallsInFlight(), source.end, write.hurry)
+            write.on_broken = ending.soon
+        else:  # the SDK's streams can be neither hurried nor asked
+            ending = Ending(in_flight or CallsInFlight(), source.end)
         if sys.platform != "win32":  # asyncio has no signal receiver there; Ctrl-C arrives as KeyboardInterrupt
-            tasks.start_soon(end_on_signal, end)
-        await serve_both_eras(server, read, write, wire.greeting if wire else None)
+            tasks.start_soon(end_on_signal, ending)
+        tasks.start_soon(end_without_parent, ending)
+        greeting = wire.greeting if wire else None
+        await serve_both_eras(server, ending.reading(read), ending.writing(write), greeting)
         tasks.cancel_scope.cancel()
     return status
 
 
 @asynccontextmanager
 async def _streams(wire: Wire | None) -> AsyncIterator[Streams]:
-    """Both directions of the wire, and what makes a signal look like the end of input; without a wire, the SDK's."""
+    """Where lines come from, and both directions as messages; without a wire, the SDK's."""
     if wire is not None:
         with open_pipe(wire) as (incoming, outgoing):
-            yield incoming, outgoing, incoming.end
+            yield incoming, incoming, outgoing
     else:
         lines = _Lines()
         async with stdio_server(stdin=cast("anyio.AsyncFile[str]", lines)) as (read, write):
             sys.stdout = sys.stderr  # as `take_wire` does
-            yield read, write, lines.end
+            yield lines, read, write
 
 
 class _Lines:
@@ -67,6 +82,7 @@ class _Lines:
         self._file = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", errors="replace")
         self._reading = anyio.CancelScope()
         self._ended = False
+        self.heard_at = anyio.current_time()  # when the last line came
 
     def end(self) -> None:
         self._ended = True
@@ -83,4 +99,5 @@ class _Lines:
             line = await anyio.to_thread.run_sync(self._file.readline, abandon_on_cancel=True)
         if not line:
             raise StopAsyncIteration
+        self.heard_at = anyio.current_time()
         return line
