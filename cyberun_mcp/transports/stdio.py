@@ -1,9 +1,11 @@
 """The stdio transport: one client on stdin and stdout, and three ways to end (EOF, SIGINT, SIGTERM)."""
 
 import io
+import os
+import select
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Union, cast
 
@@ -17,10 +19,12 @@ from cyberun_mcp.parent import parent_gone
 from cyberun_mcp.tools.in_flight import CallsInFlight
 from cyberun_mcp.transports.ending import Ending
 from cyberun_mcp.transports.eras import serve_both_eras
-from cyberun_mcp.transports.pipe import Incoming, Outgoing, open_pipe
-from cyberun_mcp.transports.wire import Wire, take_wire
+from cyberun_mcp.transports.pipe import PARTING, Incoming, Outgoing, open_pipe
+from cyberun_mcp.transports.wire import Wire, divert_stdout, take_wire
 
-Streams = tuple[Union[Incoming, "_Lines"], ReadStream[SessionMessage | Exception], WriteStream[SessionMessage]]
+Source = Union[Incoming, "_Lines"]
+Sink = Union[Outgoing, "_Output", None]
+Streams = tuple[Source, Sink, ReadStream[SessionMessage | Exception], WriteStream[SessionMessage]]
 
 
 async def serve_stdio(server: Server[Any], wire: Wire | None = None, in_flight: CallsInFlight | None = None) -> int:
@@ -44,12 +48,10 @@ async def serve_stdio(server: Server[Any], wire: Wire | None = None, in_flight: 
         ending.soon()
 
     wire = wire or take_wire()
-    async with _streams(wire) as (source, read, write), anyio.create_task_group() as tasks:
-        if isinstance(write, Outgoing):
-            ending = Ending(in_flight or CallsInFlight(), source.end, write.hurry)
-            write.on_broken = ending.soon
-        else:  # the SDK's streams can be neither hurried nor asked
-            ending = Ending(in_flight or CallsInFlight(), source.end)
+    async with _streams(wire) as (source, sink, read, write), anyio.create_task_group() as tasks:
+        ending = Ending(in_flight or CallsInFlight(), source.end, sink.hurry if sink else lambda: None)
+        if sink:
+            sink.on_broken = ending.soon
         if sys.platform != "win32":  # asyncio has no signal receiver there; Ctrl-C arrives as KeyboardInterrupt
             tasks.start_soon(end_on_signal, ending)
         tasks.start_soon(end_without_parent, ending)
@@ -61,15 +63,16 @@ async def serve_stdio(server: Server[Any], wire: Wire | None = None, in_flight: 
 
 @asynccontextmanager
 async def _streams(wire: Wire | None) -> AsyncIterator[Streams]:
-    """Where lines come from, and both directions as messages; without a wire, the SDK's."""
+    """Where lines come from and go to, and both directions as messages; without a wire, the SDK's, through threads."""
     if wire is not None:
         with open_pipe(wire) as (incoming, outgoing):
-            yield incoming, incoming, outgoing
+            yield incoming, outgoing, incoming, outgoing
     else:
         lines = _Lines()
-        async with stdio_server(stdin=cast("anyio.AsyncFile[str]", lines)) as (read, write):
-            sys.stdout = sys.stderr  # as `take_wire` does
-            yield lines, read, write
+        output = _Output(divert_stdout()) if sys.platform != "win32" else None  # there the SDK knows better
+        files = cast("anyio.AsyncFile[str]", lines), cast("anyio.AsyncFile[str] | None", output)
+        async with stdio_server(*files) as (read, write):
+            yield lines, output, read, write
 
 
 class _Lines:
@@ -101,3 +104,33 @@ class _Lines:
             raise StopAsyncIteration
         self.heard_at = anyio.current_time()
         return line
+
+
+class _Output:
+    """Lines to the client, as the SDK writes them, by a thread that is left alone when the client does not read."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._writing = anyio.CancelScope()
+        self.on_broken: Callable[[], None] = lambda: None  # called when the client reads no more
+
+    async def write(self, text: str) -> None:
+        with anyio.CancelScope(deadline=self._writing.deadline) as self._writing:
+            try:
+                await anyio.to_thread.run_sync(self._write_all, text.encode(), abandon_on_cancel=True)
+            except OSError:
+                self.on_broken()
+
+    async def flush(self) -> None:
+        """Nothing is kept back."""
+
+    def hurry(self) -> None:
+        """Writing takes no longer than `PARTING` from now on."""
+        self._writing.deadline = anyio.current_time() + PARTING
+
+    def _write_all(self, data: bytes) -> None:
+        while data:
+            try:
+                data = data[os.write(self._descriptor, data) :]
+            except BlockingIOError:
+                select.select([], [self._descriptor], [])

@@ -128,6 +128,32 @@ def test_a_signal_from_the_keyboard_keeps_its_status(arguments: list[str]) -> No
         assert ended(process, signal.SIGINT) == 130
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_one_pipe_for_stdout_and_stderr_that_nobody_reads_does_not_hold_up_a_signal() -> None:
+    with (
+        stderr_that_is("unread") as both,
+        subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=both, stderr=both, env=clean_environment()) as process,
+    ):
+        hang = threading.Timer(GUARD, process.kill)
+        hang.start()
+        assert process.stdin is not None
+        process.stdin.write(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "ping"}).encode() + b"\n")
+        process.stdin.flush()
+        while not handles(process.pid, signal.SIGTERM):
+            time.sleep(0.05)
+        assert process.poll() is None
+        process.terminate()
+        assert process.wait(GUARD) == 0
+        hang.cancel()
+
+
+def handles(pid: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal by now."""
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    [caught] = [int(line.split()[1], 16) for line in lines if line.startswith("SigCgt:")]
+    return bool(caught & 1 << number - 1)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_stdio_server_on_regular_files_answers_and_ends(kind: str, tmp_path: Path) -> None:
     call = {"jsonrpc": "2.0", "id": 2, **REFUSED_CALL}

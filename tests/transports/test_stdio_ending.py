@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import anyio
 import pytest
@@ -33,7 +33,12 @@ class Platform(FaultyPlatform):
     def __init__(self) -> None:
         held = self._until_released
         super().__init__(
-            {("held", "run"): held, ("held", ""): held, ("lost", "run"): self._lose, ("watched", "events"): self._watched}
+            {
+                ("held", "run"): held,
+                ("held", ""): held,
+                ("lost", "run"): self._lose,
+                ("watched", "events"): self._watched,
+            }
         )
         self.released: set[str] = set()
 
@@ -208,7 +213,9 @@ def test_a_run_that_is_still_unanswered_is_reported_as_unknown(
     assert result["isError"] is True
     assert f"the run of workflow {paid}" in said
     assert UNKNOWN in said
-    assert f"workflow={paid}: the run was sent, but whether it was accepted is unknown" in (tmp_path / "log").read_text()
+    assert (
+        f"workflow={paid}: the run was sent, but whether it was accepted is unknown" in (tmp_path / "log").read_text()
+    )
     assert len(platform.seen(paid, "run")) == 1
 
 
