@@ -33,10 +33,10 @@ FLOORS = [
 # Rooms of their own: the listed ones are all they may use of the rest.
 DETACHED = {
     "emulator": set[str](),
-    "bridge": {"errors", "open_files", "redaction", "stderr"},
+    "bridge": {"errors", "open_files", "parent", "redaction", "stderr"},
     "__init__": set[str](),
     "__main__": {"handshake"},
-    "handshake": {"stderr", "transports", "cli"},
+    "handshake": {"parent", "stderr", "transports", "cli"},
 }
 
 
