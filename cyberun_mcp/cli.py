@@ -4,7 +4,7 @@ import gc
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -17,6 +17,7 @@ from cyberun_mcp.clients.command import config
 from cyberun_mcp.doctor.command import doctor
 from cyberun_mcp.endpoint import ENV_PREFIX, EndpointSettings
 from cyberun_mcp.settings import Settings, flagged_fields, flags_of, options, settings_from
+from cyberun_mcp.stderr import finish_stderr
 
 if TYPE_CHECKING:
     from cyberun_mcp.transports.wire import Wire
@@ -167,6 +168,7 @@ async def _serve_stdio(settings: Settings, emulator: bool, wire: "Wire | None") 
     from cyberun_mcp.api.credentials import credential_from
     from cyberun_mcp.errors import ConfigurationError, MissingKey
     from cyberun_mcp.server import build_server
+    from cyberun_mcp.tools.in_flight import CallsInFlight
     from cyberun_mcp.transports.stdio import serve_stdio
 
     async with _platform(settings, emulator) as chosen:
@@ -176,8 +178,9 @@ async def _serve_stdio(settings: Settings, emulator: bool, wire: "Wire | None") 
             _say(f"Starting without a key; every tool will say so. {error}")
         except ConfigurationError as error:
             raise click.ClickException(str(error)) from error
-        server = build_server(chosen, lambda _: credential_from(chosen.api_key, chosen.team_id))
-        return await serve_stdio(server, wire)
+        in_flight = CallsInFlight()
+        server = build_server(chosen, lambda _: credential_from(chosen.api_key, chosen.team_id), in_flight=in_flight)
+        return await serve_stdio(server, wire, in_flight)
 
 
 async def _serve_http(settings: Settings, endpoint: EndpointSettings, emulator: bool) -> int:
@@ -268,8 +271,9 @@ def _run(program: Callable[[], Awaitable[int]], event_loop: dict[str, Any] | Non
 
 def _end_process(status: int) -> NoReturn:
     """Leave at once: a thread may still be waiting for stdin, and nothing could wake it (python-sdk issue 3551)."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with suppress(AttributeError, OSError):  # closed from the start, or nobody reads it any more
+        sys.stdout.flush()
+    finish_stderr()
     os._exit(status)
 
 

@@ -16,7 +16,11 @@ import threading
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from cyberun_mcp import __version__
+from cyberun_mcp import (
+    __version__,
+    parent,  # noqa: F401 - notes who it is, before that can change
+)
+from cyberun_mcp.stderr import never_wait_for_stderr
 from cyberun_mcp.transports.wire import Greeting, Wire, take_wire
 
 SNAPSHOT = os.path.join(os.path.dirname(__file__), "handshake.json")  # noqa: PTH118, PTH120 - pathlib loads for 3 ms
@@ -61,6 +65,7 @@ _ENVELOPE = {
 
 def main() -> NoReturn:
     """The console script."""
+    never_wait_for_stderr()
     answers = None if sys.argv[1:] or not is_plain(os.environ) else read_snapshot()
     wire = take_wire() if answers else None
     if answers and wire:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cyberun_mcp.redaction import ESCAPES, RedactingFormatter, redact
+from cyberun_mcp.stderr import log_losses
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")  # of the HTTP request in hand; "" on stdio
 
@@ -20,6 +21,7 @@ def log_to_stderr(level: str, form: str = "text") -> None:
     """Send our records of `level` and above, and other libraries' warnings, to stderr, as `text` or `json`."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if form == "json" else RedactingFormatter(_TEXT))
+    log_losses(handler)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("cyberun_mcp").setLevel(level.upper())
 

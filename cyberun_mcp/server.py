@@ -19,6 +19,7 @@ from cyberun_mcp.settings import Settings
 from cyberun_mcp.telemetry import SILENT, Telemetry
 from cyberun_mcp.tools import TOOLS
 from cyberun_mcp.tools.arguments import LONGEST_NAME, parse_arguments
+from cyberun_mcp.tools.in_flight import CallInFlight, CallsInFlight
 from cyberun_mcp.tools.patience import patience_of
 from cyberun_mcp.tools.registry import Answer, Call, Report, Tool
 from cyberun_mcp.tools.results import compact, keep_promise
@@ -48,12 +49,14 @@ def build_server(
     transport: "httpx2.AsyncBaseTransport | None" = None,
     telemetry: Telemetry = SILENT,
     pace: "Pace | None" = None,
+    in_flight: CallsInFlight | None = None,
 ) -> Server[Any]:
     """The server. `credential_of` tells whose key a request acts with; it may raise ConfigurationError.
 
-    `transport` replaces the network, for tests. `pace` is that of a process with many waits.
+    `transport` replaces the network, for tests. `pace` is that of a process with many waits. `in_flight` is for whoever
+    ends the process, and has the calls that are running.
     """
-    calls = _Calls(settings, credential_of, transport, telemetry, pace)
+    calls = _Calls(settings, credential_of, transport, telemetry, pace, in_flight or CallsInFlight())
     server: Server[Any] = Server(
         NAME,
         version=__version__,
@@ -85,12 +88,14 @@ class _Calls:
         transport: "httpx2.AsyncBaseTransport | None",
         telemetry: Telemetry,
         pace: "Pace | None",
+        in_flight: CallsInFlight,
     ) -> None:
         self._settings = settings
         self._pace = pace
         self._credential_of = credential_of
         self._transport = transport
         self._telemetry = telemetry
+        self._in_flight = in_flight
         self._platform: Platform | None = None
 
     @asynccontextmanager
@@ -109,19 +114,23 @@ class _Calls:
         began, outcome = time.perf_counter(), "cancelled"
         self._telemetry.call_began(tool.name)
         try:
-            result = await self._result_of(tool, context, params.arguments or {})
-            outcome = "error" if result.is_error else "ok"
-            return result
+            with self._in_flight.call() as call:
+                result = await self._result_of(tool, context, params.arguments or {}, call)
+                outcome = "error" if result.is_error else "ok"
+                return result
+            raise MCPError(mcp_types.CONNECTION_CLOSED, "Connection closed")  # the SDK's words at the end of input
         finally:
             seconds = time.perf_counter() - began
             self._telemetry.call_ended(tool.name, outcome, seconds)
             known = {"tool": tool.name, "outcome": outcome, "ms": round(seconds * 1000), "request": context.request_id}
             logger.info("tool=%(tool)s outcome=%(outcome)s ms=%(ms)d request=%(request)s", known, extra=known)
 
-    async def _result_of(self, tool: Tool, context: Context, given: dict[str, Any]) -> mcp_types.CallToolResult:
+    async def _result_of(
+        self, tool: Tool, context: Context, given: dict[str, Any], call: CallInFlight
+    ) -> mcp_types.CallToolResult:
         try:
             arguments = parse_arguments(tool.name, tool.arguments, given)
-            return _success(tool, await tool.run(self._call(context), **arguments))
+            return _success(tool, await tool.run(self._call(context, call), **arguments))
         except CyberunError as error:
             return _failure(explain(error, tool.remedy))
         except Exception:
@@ -129,7 +138,7 @@ class _Calls:
             logger.exception("tool=%s reference=%s failed unexpectedly", tool.name, reference)
             return _failure(f"Internal error in {tool.name}, reference {reference}: see the log of this MCP server.")
 
-    def _call(self, context: Context) -> Call:
+    def _call(self, context: Context, in_flight: CallInFlight) -> Call:
         if self._platform is None:
             from cyberun_mcp.api.client import Platform
 
@@ -137,7 +146,7 @@ class _Calls:
         patience = patience_of(_client_name(context))
         deadline = anyio.current_time() + self._settings.call_timeout
         api = self._platform.client_for(self._credential_of(context), deadline)
-        return Call(api, report=self._report_of(context), patience=patience)
+        return Call(api, report=self._report_of(context), patience=patience, in_flight=in_flight)
 
     def _report_of(self, context: Context) -> Report:
         report = context.session.report_progress

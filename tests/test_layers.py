@@ -9,6 +9,8 @@ PACKAGE = Path(__file__).parents[1] / "cyberun_mcp"
 
 # From the ground up. A module may import rooms that stand before its own, and its own.
 FLOORS = [
+    "parent",
+    "stderr",
     "redaction",
     "errors",
     "open_files",
@@ -32,10 +34,10 @@ FLOORS = [
 # Rooms of their own: the listed ones are all they may use of the rest.
 DETACHED = {
     "emulator": set[str](),
-    "bridge": {"errors", "open_files", "redaction"},
+    "bridge": {"errors", "open_files", "parent", "redaction", "stderr"},
     "__init__": set[str](),
     "__main__": {"handshake"},
-    "handshake": {"transports", "cli"},
+    "handshake": {"parent", "stderr", "transports", "cli"},
 }
 
 

@@ -1,7 +1,7 @@
 """The Cyberun runtime REST API: one method per endpoint, one set of connections per process."""
 
 import json
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import lru_cache
@@ -57,17 +57,25 @@ class Platform:
 class CyberunClient:
     """One caller's view of the API. Methods raise ApiError, UnexpectedAnswer, Unreachable or InvalidArguments."""
 
-    def __init__(self, settings: Settings, pools: Pools, credential: Credential, deadline: float) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        pools: Pools,
+        credential: Credential,
+        deadline: float,
+        on_sent: Callable[[], None] = lambda: None,
+    ) -> None:
         self.settings = settings
         self.deadline = deadline
+        self._on_sent = on_sent
         self.pace = pools.pace
         self.clock = pools.clock
         self._pools = pools
         self._credential = credential
 
-    def until(self, deadline: float) -> "CyberunClient":
-        """The same view with another deadline (anyio's clock)."""
-        return CyberunClient(self.settings, self._pools, self._credential, deadline)
+    def until(self, deadline: float, on_sent: Callable[[], None] = lambda: None) -> "CyberunClient":
+        """The same view with another deadline (anyio's clock). `on_sent` is called when a request begins to leave."""
+        return CyberunClient(self.settings, self._pools, self._credential, deadline, on_sent)
 
     def waiting_until(self, deadline: float) -> "CyberunClient":
         """The view of a wait: another deadline, and connections that ordinary calls do not need."""
@@ -151,7 +159,7 @@ class CyberunClient:
 
     async def _run(self, path: str, run: Mapping[str, Any]) -> JsonObject:
         fresh = CyberunClient(
-            self.settings, replace(self._pools, calls=self._pools.runs), self._credential, self.deadline
+            self.settings, replace(self._pools, calls=self._pools.runs), self._credential, self.deadline, self._on_sent
         )
         answer = await fresh._request("POST", path, run, carries=["task_id"], repeatable=False)
         if isinstance(task_id := answer.get("task_id"), str):
@@ -194,7 +202,7 @@ class CyberunClient:
         headers = {**ALWAYS_SENT, **self._credential.headers, "Accept": "application/json"}
         if content is not None:
             headers["Content-Type"] = "application/json"
-        journey, patience = Journey(), timeouts(self.settings, read=self.settings.request_timeout)
+        journey, patience = Journey(self._on_sent), timeouts(self.settings, read=self.settings.request_timeout)
         known = {"timeout": patience, "trace": journey.note}
         request = httpx2.Request(method, url, headers=headers, content=content, extensions=known)
         with transport_errors(journey), anyio.fail_after(max(0.0, self.deadline - anyio.current_time())):

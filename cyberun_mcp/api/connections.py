@@ -1,6 +1,6 @@
 """Connections to the platform: their limits, and what their failures mean for the request that met one."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ssl import PROTOCOL_TLS_CLIENT, SSLContext
 from typing import Any
@@ -118,11 +118,14 @@ def _tls(settings: Settings) -> SSLContext:
 class Journey:
     """How far a request got, as the connection tells it."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_begun: Callable[[], None] = lambda: None) -> None:
         self.begun = False  # whether a first byte may have left
+        self._on_begun = on_begun
 
     async def note(self, event: str, _: Mapping[str, Any]) -> None:
-        self.begun = self.begun or event.endswith(".send_request_headers.started")
+        if event.endswith(".send_request_headers.started"):
+            self.begun = True
+            self._on_begun()
 
 
 class transport_errors:  # noqa: N801 - reads as a function where it is used

@@ -83,9 +83,24 @@ class Follower:
                 # The end may have come while nobody told us: an event can get lost, and a question waits for its turn.
                 await self._ask(self._client.until(deadline + LAST_LOOK))
             await self._confirm()
+        return self._is_terminal()
+
+    async def at_once(self) -> bool:
+        """Whether the task is terminal, for a wait that must end now. Asks once where nothing is known yet.
+
+        Raises what `until_terminal` does.
+        """
         if self.state.task_status is None:
-            nothing_heard = Unreachable("nothing was heard of the task in the time allowed", sent=True)
-            raise self._final(self._trouble or nothing_heard)
+            deadline = anyio.current_time() + LAST_LOOK
+            with anyio.CancelScope(deadline=deadline):
+                await self._ask(self._client.until(deadline))
+        return self._is_terminal()
+
+    def _is_terminal(self) -> bool:
+        if self.state.task_status is None:
+            raise self._final(
+                self._trouble or Unreachable("nothing was heard of the task in the time allowed", sent=True)
+            )
         return self.state.terminal
 
     def _final(self, error: CyberunError) -> CyberunError:

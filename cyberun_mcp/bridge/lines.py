@@ -9,7 +9,8 @@ import os
 import stat
 import sys
 import threading
-from typing import cast
+from collections.abc import Iterable
+from typing import SupportsIndex, cast
 
 from cyberun_mcp.bridge.messages import INVALID_REQUEST, Malformed
 
@@ -23,6 +24,11 @@ class Lines:
     def __init__(self) -> None:
         self.ended = asyncio.Event()
         self.stream = _Stream(self.ended)
+
+    @property
+    def heard_at(self) -> float:
+        """When the last byte came, by the event loop's clock."""
+        return self.stream.heard_at
 
     async def read(self) -> bytes:
         """The next line without its end; b"" when there is no more. Raises Malformed for one that is too long."""
@@ -82,6 +88,11 @@ class _Stream(asyncio.StreamReader):
     def __init__(self, ended: asyncio.Event) -> None:
         super().__init__(limit=LONGEST_LINE)
         self._ended = ended
+        self.heard_at = asyncio.get_running_loop().time()
+
+    def feed_data(self, data: Iterable[SupportsIndex]) -> None:
+        self.heard_at = asyncio.get_running_loop().time()
+        super().feed_data(data)
 
     def feed_eof(self) -> None:
         super().feed_eof()

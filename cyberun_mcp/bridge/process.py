@@ -13,9 +13,13 @@ from cyberun_mcp.bridge.lines import open_lines
 from cyberun_mcp.bridge.output import open_output
 from cyberun_mcp.bridge.relay import PATIENCE, Relay
 from cyberun_mcp.open_files import allow_open_files
+from cyberun_mcp.parent import parent_gone
 from cyberun_mcp.redaction import RedactingFormatter
+from cyberun_mcp.stderr import log_losses
 
 _FAREWELL = 0.05  # seconds; clients kill what has not ended 100 ms after the end of its input
+_RUNS_AT_END_OF_INPUT = 5.0  # seconds for runs to be answered, which is all that is waited for
+_RUNS_AT_SIGNAL = 2.0  # the same, and when the client is gone
 _FILES = 4096  # descriptors: each call in flight has a connection, and macOS allows 256 unless asked
 
 
@@ -37,13 +41,16 @@ async def _serve(remote: Endpoint) -> int:
     output, lines = await open_output(), await open_lines()
     relay = Relay(remote, output, PATIENCE)
     reading = asyncio.create_task(relay.run(lines))
+    left = asyncio.create_task(_left(lines.ended, reading))
     ends = (
         reading,
+        left,
         signalled,
         asyncio.create_task(output.lost.wait()),
-        asyncio.create_task(_left(lines.ended, reading)),
+        asyncio.create_task(parent_gone(lambda: lines.heard_at)),
     )
-    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    await relay.finish_runs(_RUNS_AT_END_OF_INPUT if done <= {reading, left} else _RUNS_AT_SIGNAL)
     await relay.end(_FAREWELL)
     return signalled.result() if signalled.done() else 0
 
@@ -69,4 +76,5 @@ def _on_signals(loop: asyncio.AbstractEventLoop, signalled: "asyncio.Future[int]
 def _log_to_stderr() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(RedactingFormatter("cyberun-mcp bridge: %(message)s"))
+    log_losses(handler)
     logging.basicConfig(level=logging.WARNING, handlers=[handler])

@@ -27,6 +27,7 @@ from cyberun_mcp.bridge.messages import (
     usable_id,
 )
 from cyberun_mcp.bridge.output import Output
+from cyberun_mcp.bridge.runs import unanswered, unknown_line, workflow_of
 from cyberun_mcp.bridge.trouble import Trouble
 
 PATIENCE = 10.0  # seconds a client's first question waits for a remote that is down; clients give up after 30
@@ -82,6 +83,13 @@ class Relay:
             self._spawn(self._exchange.leave())
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=seconds)
+
+    async def finish_runs(self, seconds: float) -> None:
+        """Let the runs in flight be answered; the client is told of those that are not."""
+        runs = {call.task: call.message for call in self._calls.values() if workflow_of(call.message) is not None}
+        for message in await unanswered(runs, seconds):
+            if any(call.message is message for call in self._calls.values()):  # else only its delivery is late
+                self._spawn(self._output.write(unknown_line(message)))
 
     def _take(self, message: Message) -> None:
         if message.is_request and message.id is not None:

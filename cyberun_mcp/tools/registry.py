@@ -15,6 +15,7 @@ from mcp_types import ToolAnnotations
 from pydantic import BaseModel, TypeAdapter
 
 from cyberun_mcp.errors import Remedy
+from cyberun_mcp.tools.in_flight import CallInFlight
 from cyberun_mcp.tools.schema import arguments_model, input_schema, output_schema
 
 if TYPE_CHECKING:  # loaded at the first call: no client has to wait for it before its first answer
@@ -37,11 +38,13 @@ class Call:
 
     `api` is the platform as this caller sees it. `report` sends one `notifications/progress` (progress, total, message)
     and does nothing when the client gave no token. `patience` is how long, in seconds, this client bears one call.
+    `in_flight` is this call as whoever ends the process sees it.
     """
 
     api: "CyberunClient"
     report: Report
     patience: float
+    in_flight: CallInFlight
 
 
 @dataclass(frozen=True)

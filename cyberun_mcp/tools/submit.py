@@ -4,6 +4,7 @@ A run that is sent twice is paid twice, so after a lost answer nothing is repeat
 unknown and names the tasks that may be the one, for the model to adopt.
 """
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -20,11 +21,13 @@ from cyberun_mcp.errors import (
     leaves_doubt,
 )
 from cyberun_mcp.tools.candidates import advice_on_lost_run
-from cyberun_mcp.tools.registry import Answer
+from cyberun_mcp.tools.registry import Answer, Call
 from cyberun_mcp.tools.results import prune
 
 if TYPE_CHECKING:
     from cyberun_mcp.api.client import CyberunClient
+
+logger = logging.getLogger(__name__)
 
 LOOKING = 10.0  # seconds of a call kept for finding the candidates, but never more than LOOKING_SHARE of it
 LOOKING_SHARE = 0.3
@@ -32,21 +35,25 @@ LOOKING_SHARE = 0.3
 Request = Callable[["CyberunClient"], Awaitable[JsonObject]]
 
 
-async def submit(api: "CyberunClient", send: Request, look_up: Request) -> Answer:
+async def submit(call: Call, workflow: str, send: Request, look_up: Request) -> Answer:
     """The answer to one run. Raises OutcomeUnknown when it was sent and may or may not have been accepted.
 
-    `send` sends the run, `look_up` reads the workflow it is of.
+    `workflow` is the id or slug of what it is of. `send` sends the run, `look_up` reads the workflow.
     """
-    sent = Moment.now()
+    api, sent = call.api, Moment.now()
     left = api.deadline - anyio.current_time()
-    try:
-        submitted = _with_task_id(await send(api.until(api.deadline - min(LOOKING, LOOKING_SHARE * left))))
-    except (ApiError, UnexpectedAnswer, Unreachable) as error:
-        if _may_have_been_accepted(error):
-            raise await _unknown_outcome(api, look_up, sent, error) from error
-        if isinstance(error, ApiError) and error.status == 400:
-            error.details = await _parameters_in_words(api, look_up)
-        raise
+    until = api.deadline - min(LOOKING, LOOKING_SHARE * left)
+    with call.in_flight.run(workflow) as run:
+        try:
+            submitted = _with_task_id(await send(api.until(until, on_sent=run.note_sent)))
+        except (ApiError, UnexpectedAnswer, Unreachable) as error:
+            if _may_have_been_accepted(error):
+                raise await _unknown_outcome(api, look_up, sent, error) from error
+            run.note_refused()
+            if isinstance(error, ApiError) and error.status == 400:
+                error.details = await _parameters_in_words(api, look_up)
+            raise
+    logger.info("workflow=%s task=%s", workflow, submitted["task_id"])  # the caller may be gone before it reads this
     return Answer(prune(submitted))
 
 

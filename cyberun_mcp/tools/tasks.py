@@ -114,7 +114,11 @@ async def stream_task_events(call: Call, task_id: TaskId, timeout_seconds: Secon
     with _missing_is_not_lost(call, task_id):
         async with relay(call.report, TaskState(task_id)) as tell:
             follower = Follower(call.api.waiting_until(began + allowed), task_id, on_change=tell)
-            ended = await follower.until_terminal()
+            ended = False
+            with call.in_flight.wait() as waiting:
+                ended = await follower.until_terminal()
+            if waiting.cancelled_caught:
+                ended = await follower.at_once()
     state = follower.state
     waited = {
         "task_id": task_id,

@@ -70,7 +70,8 @@ async def run_workflow(call: Call, workflow_id: WorkflowId, body: RunBody) -> An
     Read its parameters with get_workflow first. Every call starts another task: after an error, see list_tasks before
     calling again. Next: stream_task_events to wait, then get_task_result."""
     return await submit(
-        call.api,
+        call,
+        workflow_id,
         send=lambda api: api.run_workflow(workflow_id, body),
         look_up=lambda api: api.get_workflow(workflow_id),
     )
@@ -82,7 +83,8 @@ async def run_workflow_by_slug(call: Call, workflow_slug: WorkflowSlug, body: Ru
     Read its parameters with get_workflow_by_slug first. Every call starts another task: after an error, see list_tasks
     before calling again. Next: stream_task_events to wait, then get_task_result."""
     return await submit(
-        call.api,
+        call,
+        workflow_slug,
         send=lambda api: api.run_workflow_by_slug(workflow_slug, body),
         look_up=lambda api: api.get_workflow_by_slug(workflow_slug),
     )

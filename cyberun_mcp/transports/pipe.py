@@ -85,7 +85,7 @@ class Outgoing(ObjectSendStream[SessionMessage]):
         self._closed = True
 
     def hurry(self) -> None:
-        """From now on, closing takes no longer than `PARTING`."""
+        """Closing takes no longer than `PARTING` from now on."""
         self._closing.deadline = anyio.current_time() + PARTING
 
     def _write_on(self) -> None:
@@ -118,6 +118,7 @@ class Incoming(ObjectReceiveStream[SessionMessage | Exception]):
         self._reading = False
         self._over = False
         self._ended = False
+        self.heard_at = asyncio.get_running_loop().time()  # when the last byte came
 
     def end(self) -> None:
         """Deliver nothing more, not even what has been read already, and do not wait long for the client to read."""
@@ -172,6 +173,7 @@ class Incoming(ObjectReceiveStream[SessionMessage | Exception]):
         except OSError:  # a socket whose other end is gone
             data = b""
         if data:
+            self.heard_at = asyncio.get_running_loop().time()
             self.take(data)
         else:
             self._over = True

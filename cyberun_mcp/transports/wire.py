@@ -42,7 +42,13 @@ def take_wire() -> Wire | None:
         return None
     if os.path.samestat(stdin, stdout) or os.path.samestat(stdout, stderr) or os.path.samestat(stdin, stderr):
         return None
-    return Wire(_divert(0, os.open(os.devnull, os.O_RDONLY)), _divert(1, os.dup(2)))
+    return Wire(_divert(0, os.open(os.devnull, os.O_RDONLY)), divert_stdout())
+
+
+def divert_stdout() -> int:
+    """A private descriptor for stdout. Whatever else is written there goes to stderr from now on."""
+    sys.stdout = sys.stderr  # which nothing waits for, unlike a descriptor
+    return _divert(1, os.dup(2))
 
 
 def _is_pipe(status: os.stat_result) -> bool:

@@ -27,6 +27,7 @@ from cyberun_mcp.metrics import SHARED_DIRECTORY, forget_worker
 from cyberun_mcp.redaction import redact
 from cyberun_mcp.settings import Settings
 from cyberun_mcp.signals import receive_signals
+from cyberun_mcp.stderr import never_wait_for_stderr
 from cyberun_mcp.transports.client_tokens import ClientTokens
 from cyberun_mcp.transports.serving import event_loop_options, serve
 
@@ -190,6 +191,7 @@ def _work(
     """What a worker does, from its first line to its last."""
     os.setsid()  # Ctrl-C in a terminal reaches every process of a group, and a second signal would hurry the workers
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the first process sends it when the worker can take it
+    never_wait_for_stderr()
     log_to_stderr(settings.log_level, settings.log_format)
 
     async def serve_while_looked_after() -> None:

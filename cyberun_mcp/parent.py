@@ -1,0 +1,24 @@
+"""Noticing that the client has gone where no pipe says so: it was killed, and another process holds its end open."""
+
+import os
+from collections.abc import Callable
+
+AT_START = os.getppid()
+SILENCE = 5.0  # seconds; a launcher may exit on purpose, and then the client goes on writing
+PAUSE = 1.0  # seconds between two looks
+
+
+async def parent_gone(heard_at: Callable[[], float]) -> None:
+    """Return when the parent of this process is gone and its input has been silent since, for `SILENCE` seconds.
+
+    `heard_at` is when the last byte came, by the event loop's clock. On Windows this never returns, since a process
+    keeps the number of its parent there.
+    """
+    import asyncio  # `handshake` imports this module first, and has no time for that
+
+    clock = asyncio.get_running_loop().time
+    gone_at: float | None = None
+    while gone_at is None or clock() - max(gone_at, heard_at()) < SILENCE:
+        await asyncio.sleep(PAUSE)
+        if gone_at is None and os.getppid() != AT_START:
+            gone_at = clock()
