@@ -2,10 +2,11 @@
 
 import asyncio
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
+
+import anyio
 
 if TYPE_CHECKING:
     from tests.faults.platform import FaultyPlatform
@@ -22,7 +23,7 @@ class Seen:
     path: str
     headers: Mapping[str, str]
     body: bytes
-    at: float = field(default_factory=time.monotonic)
+    at: float = field(default_factory=anyio.current_time)
 
 
 class Hangup(Exception):

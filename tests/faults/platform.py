@@ -44,13 +44,17 @@ class Subject:
 
 
 class FaultyPlatform:
-    """`scripts` answer by (fault, part of the path). `requests` is the record; `created` the tasks runs made."""
+    """`scripts` answer by (fault, part of the path). `requests` is the record; `created` the tasks runs made.
+
+    `connections` is how many are open.
+    """
 
     def __init__(self, scripts: Mapping[tuple[str, str], Script]) -> None:
         self.scripts = dict(scripts)
         self.requests: list[Seen] = []
         self.hung_up: list[Seen] = []
         self.created: list[dict[str, Any]] = []
+        self.connections = 0
         self.base_url = ""
         self._subjects: dict[str, Subject] = {}
 
@@ -68,6 +72,7 @@ class FaultyPlatform:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the requests of one connection."""
+        self.connections += 1
         try:
             while True:
                 seen = await next_request(reader)
@@ -86,6 +91,7 @@ class FaultyPlatform:
             return  # the caller has closed the connection, as callers do
         finally:
             writer.close()
+            self.connections -= 1
 
     async def _answer(self, exchange: Exchange) -> None:
         identifier, part = _about(exchange.seen)

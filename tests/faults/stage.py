@@ -1,7 +1,9 @@
 """Where faults are played: real server processes between SDK clients and the faulty platform.
 
-A test names what it calls and how the platform answers with `@scene`; its `outcome` is what came of it. All scenes of
-a run are played at the same time, over each channel, because most of their time is waiting.
+A test names what it calls and how the platform answers with `@scene`. Its fixture `outcome` is what came of that over
+each channel, with real processes and sockets: all scenes of a run are played side by side, because most of their time is
+waiting. Nothing about an `outcome` may depend on how fast the machine is. A claim about time belongs into a test with
+the fixture `timed`, which plays its scene on a virtual clock (`virtual.py`).
 """
 
 import os
@@ -9,9 +11,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -22,24 +24,46 @@ from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import CallToolResult, TextContent
 
+from cyberun_mcp.settings import env_name
 from tests.faults.exchange import Seen
 from tests.faults.platform import FaultyPlatform, Script
+from tests.parsers import environment_of
 
 KEY = "sk-canary0123456789abcdef"
-CHANNELS = ["stdio-legacy", "stdio-auto", "http-legacy", "http-auto"]
+PARSERS = ["h11", "httptools"]
+CHANNELS = [
+    "stdio-legacy",
+    "stdio-auto",
+    *(f"http-{era}-{parser}" for parser in PARSERS for era in ("legacy", "auto")),
+]
 COMMAND = str(Path(sys.executable).with_name("cyberun-mcp"))
 
-# Small, so that no test sleeps for long, and yet far apart, so that each can be told from the others.
-IDLE, POLL, REQUEST, CALL = 1.0, 0.3, 2.0, 6.0
-STAGGER = 0.05  # seconds between two scenes, so that the machine is not what they fail on
-SETTINGS = {
-    "CYBERUN_EVENTS_IDLE": str(IDLE),
-    "CYBERUN_POLL_INTERVAL": str(POLL),
-    "CYBERUN_REQUEST_TIMEOUT": str(REQUEST),
-    "CYBERUN_CALL_TIMEOUT": str(CALL),
-    "CYBERUN_CONNECT_TIMEOUT": "1",
-    "CYBERUN_POOL_TIMEOUT": "1",
-}
+GUARD = 60  # seconds after which what a test waits for will never come
+AT_ONCE = 8  # scenes played at a time over one channel; more would only slow each other down
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The settings of a server process that are times, in seconds."""
+
+    events_idle: float
+    poll_interval: float
+    request_timeout: float
+    call_timeout: float
+    connect_timeout: float = 60.0
+    pool_timeout: float = 60.0
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {env_name(name): str(seconds) for name, seconds in asdict(self).items()}
+
+
+# Reached by nothing that goes on, however slowly the machine works.
+PATIENT = Limits(events_idle=300, poll_interval=0.05, request_timeout=300, call_timeout=600)
+# For the scenes that need a limit to be reached. A slow machine reaches them too early now and then, and such a scene
+# must end the same. They are far apart, so that on a virtual clock each can be told from the others.
+IDLE, POLL, REQUEST, CALL = 1.0, 0.3, 3.0, 12.0
+HASTY = Limits(IDLE, POLL, REQUEST, CALL)
 
 TestFunction = Callable[..., None]
 
@@ -51,15 +75,27 @@ class Scene:
     fault: str
     tool: str
     arguments: dict[str, Any]
+    limits: Limits
     scripts: dict[str, Script]
 
+    @property
+    def keyed_scripts(self) -> dict[tuple[str, str], Script]:
+        """The scripts as a platform takes them."""
+        return {(self.fault, part): script for part, script in self.scripts.items()}
 
-def scene(tool: str, arguments: dict[str, Any], **scripts: Script) -> Callable[[TestFunction], TestFunction]:
-    """Have the decorated test's `outcome` be that of calling `tool`; `itself` is the script of the thing itself."""
+
+def scene(
+    tool: str, arguments: dict[str, Any], limits: Limits = PATIENT, /, **scripts: Script
+) -> Callable[[TestFunction], TestFunction]:
+    """Have the decorated test's `outcome` be that of calling `tool`; `itself` is the script of the thing itself.
+
+    `limits` are PATIENT, or HASTY where the scene needs one of the server's time limits to be reached.
+    """
 
     def attach(test: TestFunction) -> TestFunction:
         parts = {"" if part == "itself" else part: script for part, script in scripts.items()}
-        test.scene = Scene(test.__name__.removeprefix("test_"), tool, arguments, parts)  # type: ignore[attr-defined]
+        fault = test.__name__.removeprefix("test_")
+        test.scene = Scene(fault, tool, arguments, limits, parts)  # type: ignore[attr-defined]
         return test
 
     return attach
@@ -77,11 +113,15 @@ class Told:
 
 @dataclass
 class Outcome:
-    """What came of one call: the answer, what was told meanwhile, and what the platform saw of it."""
+    """What came of one call: the answer, what was told meanwhile, and what the platform saw of it.
+
+    All times (`began`, `took`, and `at` of what was told and seen) are the event loop's: exact when `timed`, else the
+    machine's, and then nothing a test can be about.
+    """
 
     id: str
     platform: FaultyPlatform
-    began: float = field(default_factory=time.monotonic)
+    began: float = field(default_factory=anyio.current_time)
     took: float = 0.0
     told: list[Told] = field(default_factory=list)
     result: CallToolResult = field(default_factory=lambda: CallToolResult(content=[]))
@@ -114,14 +154,14 @@ class Outcome:
         return self.platform.runs_of(self.id)
 
     async def note(self, progress: float, total: float | None, message: str | None) -> None:
-        self.told.append(Told(time.monotonic(), progress, total, message))
+        self.told.append(Told(anyio.current_time(), progress, total, message))
 
 
 async def call(client: Client, platform: FaultyPlatform, identifier: str, tool: str, arguments: Any) -> Outcome:
     """Call a tool, and keep all that happens."""
     outcome = Outcome(identifier, platform)
     outcome.result = await client.call_tool(tool, filled_in(arguments, identifier), progress_callback=outcome.note)
-    outcome.took = time.monotonic() - outcome.began
+    outcome.took = anyio.current_time() - outcome.began
     return outcome
 
 
@@ -129,24 +169,59 @@ def filled_in(arguments: dict[str, Any], identifier: str) -> dict[str, Any]:
     return {name: identifier if value == "{id}" else value for name, value in arguments.items()}
 
 
-async def play(scenes: list[Scene], platform: FaultyPlatform, endpoint: str) -> dict[str, dict[str, Outcome]]:
-    """The outcomes of all scenes, by channel and fault."""
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that another process or thread does."""
+    with anyio.fail_after(GUARD):
+        while not condition():  # noqa: ASYNC110 - nobody over there could set an event of ours
+            await anyio.sleep(0.01)
+
+
+async def play(
+    scenes: list[Scene], platform: FaultyPlatform, endpoints: Mapping[tuple[Limits, str], str]
+) -> dict[str, dict[str, Outcome]]:
+    """The outcomes of all scenes, by channel and fault; `endpoints` are the HTTP servers by their limits and parser."""
     outcomes: dict[str, dict[str, Outcome]] = {channel: {} for channel in CHANNELS}
 
-    async def play_one(client: Client, channel: str, one: Scene, after: float) -> None:
-        await anyio.sleep(after)
-        identifier = f"{one.fault}.{channel}"
-        outcomes[channel][one.fault] = await call(client, platform, identifier, one.tool, one.arguments)
+    async def play_one(client: Client, channel: str, one: Scene, places: anyio.Semaphore) -> None:
+        async with places:
+            identifier = f"{one.fault}.{channel}"
+            outcomes[channel][one.fault] = await call(client, platform, identifier, one.tool, one.arguments)
 
-    async def play_over(channel: str) -> None:
-        async with connected(channel, platform.base_url, endpoint) as client, anyio.create_task_group() as calls:
-            for number, one in enumerate(scenes):
-                calls.start_soon(play_one, client, channel, one, number * STAGGER)
+    async def play_over(channel: str, limits: Limits) -> None:
+        places = anyio.Semaphore(AT_ONCE)
+        endpoint = endpoints.get((limits, parts_of(channel)[2]), "")
+        async with (
+            connected(channel, platform.base_url, endpoint, **limits.environment) as client,
+            anyio.create_task_group() as calls,
+        ):
+            for one in scenes:
+                if one.limits == limits:
+                    calls.start_soon(play_one, client, channel, one, places)
 
     async with anyio.create_task_group() as channels:
-        for channel in CHANNELS:
-            channels.start_soon(play_over, channel)
+        for limits in {each.limits for each in scenes}:
+            for channel in CHANNELS:
+                channels.start_soon(play_over, channel, limits)
     return outcomes
+
+
+@contextmanager
+def http_servers(platform: FaultyPlatform, limits: set[Limits]) -> Iterator[dict[tuple[Limits, str], str]]:
+    """The endpoints of one HTTP server for each of the limits and each parser."""
+    with ExitStack() as servers:
+        yield {
+            (one, parser): servers.enter_context(
+                http_server(platform.base_url, **one.environment, **environment_of(parser))
+            )
+            for one in limits
+            for parser in PARSERS
+        }
+
+
+def parts_of(channel: str) -> tuple[str, str, str]:
+    """Transport, era and HTTP parser of a channel; the last is "" where there is no HTTP."""
+    transport, era, *parser = channel.split("-")
+    return transport, era, "".join(parser)
 
 
 @asynccontextmanager
@@ -154,11 +229,11 @@ async def connected(
     channel: str, base_url: str, endpoint: str, log: TextIO | None = None, /, **environment: str
 ) -> AsyncIterator[Client]:
     """An SDK client over `channel`: of a stdio server of its own, or of the HTTP server at `endpoint`."""
-    transport, _, era = channel.partition("-")
+    transport, era, _ = parts_of(channel)
     if transport == "http":
         async with (
             httpx2.AsyncClient(
-                headers={"Authorization": f"Bearer {KEY}"}, timeout=60, limits=httpx2.Limits(max_connections=None)
+                headers={"Authorization": f"Bearer {KEY}"}, timeout=None, limits=httpx2.Limits(max_connections=None)
             ) as http,
             Client(streamable_http_client(endpoint, http_client=http), mode=era, cache=None) as client,
         ):
@@ -190,7 +265,7 @@ def http_server(base_url: str, log: TextIO | None = None, /, **environment: str)
 
 
 def environment_for(base_url: str, **more: str) -> dict[str, str]:
-    return {"CYBERUN_BASE_URL": base_url, **SETTINGS, **more}
+    return {"CYBERUN_BASE_URL": base_url, **PATIENT.environment, **more}
 
 
 def _endpoint_in(log: Path, process: "subprocess.Popen[bytes]") -> str:

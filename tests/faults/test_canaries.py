@@ -10,7 +10,8 @@ import pytest
 
 from tests.faults.exchange import Exchange
 from tests.faults.platform import FaultyPlatform, Script, Subject, running
-from tests.faults.stage import KEY, call, connected, http_server
+from tests.faults.stage import KEY, call, connected, http_server, parts_of
+from tests.parsers import environment_of
 
 SIGNATURE = "canary-signature-3f9a"
 ENV_VALUE = "canary-env-value-77c1"
@@ -33,6 +34,11 @@ def says(status: int, kind: str = "application/json") -> Script:
             await exchange.json({"error_message": WORDS}, status)
 
     return script
+
+
+async def broken(exchange: Exchange, subject: Subject) -> None:
+    """Broken in a way that may pass, so that it is tried again, and then in one that will not."""
+    await says(500 if subject.asked[""] == 1 else 501, "text/html")(exchange, subject)
 
 
 async def talkative_events(exchange: Exchange, subject: Subject) -> None:
@@ -76,7 +82,7 @@ SCRIPTS: dict[tuple[str, str], Script] = {
     ("wordy", ""): talkative_task,
     ("refused", "events"): says(403),
     ("refused", ""): says(403),
-    ("broken", ""): says(500, "text/html"),
+    ("broken", ""): broken,
     ("broken", "run"): says(502, "text/html"),
     ("lost", "run"): cut,
     ("odd", ""): undocumented,
@@ -106,13 +112,14 @@ CALLS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize("channel", ["stdio-legacy", "http-auto"])
+@pytest.mark.parametrize("channel", ["stdio-legacy", "http-auto-h11", "http-auto-httptools"])
 async def test_no_planted_secret_leaves_the_process(tmp_path: Path, channel: str) -> None:
     platform = FaultyPlatform(SCRIPTS)
     said: list[str] = []
-    settings = {"CYBERUN_LOG_LEVEL": "debug", "CYBERUN_CALL_TIMEOUT": "1"}
+    settings = {"CYBERUN_LOG_LEVEL": "debug"}
     with (tmp_path / "stderr.log").open("w+", encoding="utf-8") as log, running(platform):
-        with http_server(platform.base_url, log, **settings) as endpoint:
+        parser = environment_of(parts_of(channel)[2])
+        with http_server(platform.base_url, log, **settings, **parser) as endpoint:
             async with connected(channel, platform.base_url, endpoint, log, **settings) as client:
                 for tool, arguments in CALLS:
                     outcome = await call(client, platform, "", tool, arguments)

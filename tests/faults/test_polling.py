@@ -1,11 +1,14 @@
 """Where events cannot be had, the task is asked for its state instead."""
 
 from collections.abc import Mapping
+from itertools import pairwise
+
+from pytest import approx
 
 from tests.faults.exchange import Exchange
 from tests.faults.platform import Script, Subject
-from tests.faults.stage import Outcome, scene
-from tests.faults.waits import SLACK, WAIT, completes_when_asked_thrice, events_after_trouble, is_done, was_polled
+from tests.faults.stage import HASTY, POLL, Outcome, scene
+from tests.faults.waits import WAIT, completes_when_asked_thrice, events_after_trouble, is_done, was_polled
 
 
 def blocked(
@@ -23,6 +26,13 @@ def blocked(
 @scene("stream_task_events", WAIT, events=blocked(404), itself=completes_when_asked_thrice)
 def test_a_task_without_an_event_stream_is_polled(outcome: Outcome) -> None:
     was_polled(outcome)
+
+
+@scene("stream_task_events", WAIT, HASTY, events=blocked(404), itself=completes_when_asked_thrice)
+def test_a_task_without_an_event_stream_is_asked_every_poll_interval(timed: Outcome) -> None:
+    was_polled(timed)
+    asked = [seen.at for seen in timed.seen("")]
+    assert [later - earlier for earlier, later in pairwise(asked)] == approx([POLL, POLL])
 
 
 @scene("stream_task_events", WAIT, events=blocked(405), itself=completes_when_asked_thrice)
@@ -71,11 +81,20 @@ async def busy_at_first(exchange: Exchange, subject: Subject) -> None:
     return await events_after_trouble(exchange, subject)
 
 
-@scene("stream_task_events", WAIT, events=busy_at_first)
-def test_a_busy_event_stream_is_left_alone_as_long_as_it_asks(outcome: Outcome) -> None:
+busy = scene("stream_task_events", WAIT, events=busy_at_first)
+
+
+@busy
+def test_a_busy_event_stream_is_tried_again(outcome: Outcome) -> None:
     is_done(outcome)
-    first, second = outcome.seen("events")
-    assert 1 <= second.at - first.at < 1 + SLACK
+    assert len(outcome.seen("events")) == 2
+
+
+@busy
+def test_a_busy_event_stream_is_left_alone_as_long_as_it_asks(timed: Outcome) -> None:
+    is_done(timed)
+    first, second = timed.seen("events")
+    assert second.at - first.at == 1
 
 
 async def enormous_event(exchange: Exchange, subject: Subject) -> None:

@@ -1,27 +1,24 @@
 """What the tests of waiting share."""
 
-from itertools import pairwise
-
 from tests.faults.exchange import Exchange
 from tests.faults.platform import Subject
-from tests.faults.stage import POLL, Outcome
+from tests.faults.stage import Outcome
 
-LONGEST = 10  # seconds
-WAIT = {"task_id": "{id}", "timeout_seconds": LONGEST}
-SHORT_WAIT = {"task_id": "{id}", "timeout_seconds": 1}
+WAIT = {"task_id": "{id}", "timeout_seconds": 600}  # never up
+SHORT = 10  # seconds; up in the end, but not before a slow machine has brought the first events
+SHORT_WAIT = {"task_id": "{id}", "timeout_seconds": SHORT}
+GAP = 0.1  # seconds the relay leaves between two messages, and between the last one and the answer
 OUTPUT = {"storage_key": "tasks/1/output.png"}
-SLACK = 3.0  # seconds a busy machine may add
 
 
 def is_done(outcome: Outcome, via: str = "events") -> None:
-    """The answer is that of a task that completed, from the source expected, and in time."""
+    """The answer is that of a task that completed, from the source expected, and before time was up."""
     answer = outcome.answer
     assert answer["task_status"] == "completed"
     assert answer["terminal"]
     assert not answer["timed_out"]
     assert answer["task_output"] == OUTPUT
     assert answer["source"]["via"] == via
-    assert outcome.took < LONGEST
     assert {seen.method for seen in outcome.platform.seen(outcome.id)} == {"GET"}
 
 
@@ -42,9 +39,7 @@ async def completes_when_asked_thrice(exchange: Exchange, subject: Subject) -> N
 
 
 def was_polled(outcome: Outcome) -> None:
-    """The stream was tried once; then the task was asked every poll interval."""
+    """The stream was tried once; then the task was asked again and again. (How often: `test_times.py`.)"""
     is_done(outcome, via="polling")
     assert outcome.answer["source"] == {"via": "polling", "events": 0, "reconnects": 0, "polls": 3}
     assert len(outcome.seen("events")) == 1
-    asked = [seen.at for seen in outcome.seen("")]
-    assert all(POLL <= later - earlier < POLL + SLACK for earlier, later in pairwise(asked))
