@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 else:
     from uvicorn.protocols.http.auto import AutoHTTPProtocol as UvicornProtocol
 
-LINGER = 2.0  # seconds to read on after the last answer: what a client has sent unread would reset the connection
+LINGER = (
+    5.0  # seconds to read on after the last answer: unread bytes would reset the connection, and the answer be lost
+)
 MOST_DISCARDED = 256 * 1024  # bytes of a body nobody wants that are read, rather than losing the connection
 
 
