@@ -14,6 +14,8 @@ import pytest
 from tests.endpoint.calls import call, messages_of, request
 from tests.endpoint.conftest import PatientPlatform
 from tests.endpoint.process import Endpoint, endpoint, until
+from tests.faults.exchange import Exchange
+from tests.faults.platform import Subject
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to handle")
 
@@ -92,6 +94,31 @@ async def test_a_second_signal_does_not_wait_for_anyone(cyberun: PatientPlatform
             await red(client)
             ours.signal(signal.SIGINT)
         assert ours.ended(within=5) == 0
+
+
+async def never_answered(exchange: Exchange, _: Subject) -> None:
+    await exchange.stall()
+
+
+@pytest.mark.parametrize("how", ["the caller hangs up", "the drain is over"])
+async def test_a_sent_run_that_is_cut_stands_in_the_log_with_its_workflow(
+    cyberun: PatientPlatform, era: str, how: str
+) -> None:
+    async def run() -> None:
+        paid = request(era, "run_workflow_by_slug", {"workflow_slug": "lost.fox", "body": {}}, progressToken="t")
+        reply = messages_of(await client.post("/mcp", **paid))[-1]
+        assert "It may have been carried out" in reply["error"]["message"]
+
+    cyberun.scripts["lost", "run"] = never_answered
+    with endpoint(cyberun.base_url, "--drain-seconds", "0.3") as ours:
+        async with ours.client() as client, anyio.create_task_group() as tasks:
+            tasks.start_soon(run)
+            await until(lambda: bool(cyberun.seen("lost.fox", "run")))
+            if how == "the caller hangs up":
+                tasks.cancel_scope.cancel()
+            else:
+                ours.signal(signal.SIGTERM)
+        await until(lambda: "workflow=lost.fox: the run was sent, but whether it was accepted is unknown" in ours.log)
 
 
 def workers_of(ours: Endpoint) -> set[int]:
