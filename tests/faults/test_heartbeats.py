@@ -30,7 +30,6 @@ async def only_heartbeats(exchange: Exchange, subject: Subject) -> None:
 @scene("stream_task_events", LONG_WAIT, events=only_heartbeats)
 def test_heartbeats_do_not_hide_that_the_task_has_ended(outcome: Outcome) -> None:
     has_completed(outcome, via="polling")
-    assert outcome.seen("events")[0] in outcome.platform.hung_up
 
 
 async def another_tasks_end(exchange: Exchange, subject: Subject) -> None:
