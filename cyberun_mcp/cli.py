@@ -71,7 +71,7 @@ def http(emulator: bool, **given: Any) -> None:
     settings = _settings(given)
     from cyberun_mcp.transports.serving import event_loop_options
 
-    _end_process(_run(lambda: _serve_http(settings, endpoint, emulator), event_loop_options()))
+    _end_process(_run(lambda: _serve_http(settings, endpoint, emulator), event_loop_options(), reloads=True))
 
 
 @cli.command("emulator")
@@ -185,12 +185,10 @@ async def _serve_stdio(settings: Settings, emulator: bool, wire: "Wire | None") 
 
 async def _serve_http(settings: Settings, endpoint: EndpointSettings, emulator: bool) -> int:
     from cyberun_mcp.errors import ConfigurationError
-    from cyberun_mcp.signals import ignore_reload_until_serving
     from cyberun_mcp.transports.http import PATH
     from cyberun_mcp.transports.serving import check, listen, serve
     from cyberun_mcp.transports.workers import serve_with_workers
 
-    ignore_reload_until_serving()
     host, port = endpoint.host, endpoint.port
     async with _platform(settings, emulator) as chosen:
         try:
@@ -258,13 +256,15 @@ def _importing() -> Iterator[None]:
         gc.enable()
 
 
-def _run(program: Callable[[], Awaitable[int]], event_loop: dict[str, Any] | None = None) -> int:
+def _run(
+    program: Callable[[], Awaitable[int]], event_loop: dict[str, Any] | None = None, *, reloads: bool = False
+) -> int:
     import anyio
 
     from cyberun_mcp.signals import end_in_order
 
     try:
-        return anyio.run(end_in_order, program, backend_options=event_loop)
+        return anyio.run(lambda: end_in_order(program, reloads=reloads), backend_options=event_loop)
     except KeyboardInterrupt:
         return 130
 
