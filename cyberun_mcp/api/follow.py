@@ -60,6 +60,14 @@ class Follower:
         Raises ApiError when the platform does not let this caller see the task, and the last trouble (Unreachable,
         UnexpectedAnswer, ApiError) when nothing at all could be learned before the deadline.
         """
+        try:
+            return await self._until_terminal()
+        finally:
+            # The error's traceback leads back to this wait. Kept, the two would stay in memory until a garbage
+            # collection, and with them the whole request.
+            self._trouble = None
+
+    async def _until_terminal(self) -> bool:
         with anyio.CancelScope(deadline=self._client.deadline):
             await self._follow()
             await self._confirm()
