@@ -1,12 +1,15 @@
 """An answered call leaves nothing in memory that waits for a garbage collection."""
 
 import gc
+import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import anyio
 import httpx2
 import pytest
+from starlette.types import ASGIApp, Message
 
 from cyberun_mcp.endpoint import EndpointSettings
 from cyberun_mcp.settings import Settings
@@ -41,6 +44,7 @@ async def garbage_of(calls: Callable[[int], Awaitable[None]]) -> int:
         ("get_task", {"odd": "argument"}),
         ("stream_task_events", {"task_id": "t"}),
         ("stream_task_events", {"task_id": "lame"}),
+        ("stream_task_events", {"task_id": "unknown"}),
     ],
     ids=lambda value: value if isinstance(value, str) else next(iter(value.values()), ""),
 )
@@ -75,3 +79,45 @@ async def test_a_refused_request_leaves_no_cyclic_garbage(platform: FakePlatform
 
     async with caller_of(application.asgi) as client:
         assert await garbage_of(calls) < CALLS
+
+
+async def test_a_wait_whose_client_hangs_up_leaves_no_cyclic_garbage(platform: FakePlatform, era: str) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        yield b'event: progress\ndata: {"progress": 0.5}\n\n'
+        await anyio.sleep_forever()
+
+    events = {"Content-Type": "text/event-stream"}
+    platform.on("GET", "/r/tasks/t/events", lambda _: httpx2.Response(200, content=endless(), headers=events))
+    application = Application(Settings(base_url=BASE_URL), EndpointSettings(), transport=platform.transport())
+
+    async def calls(many: int) -> None:
+        for _ in range(many):
+            await hung_up(application.asgi, request(era, "stream_task_events", {"task_id": "t"}, progressToken="t"))
+        platform.requests.clear()
+
+    async with application.running():
+        assert await garbage_of(calls) < CALLS
+
+
+async def hung_up(app: ASGIApp, sent: dict[str, Any]) -> None:
+    """Send a request, and hang up as soon as it is answered with anything but an empty body."""
+    body = json.dumps(sent["json"]).encode()
+    named = {**sent["headers"], "Host": "127.0.0.1", "Content-Type": "application/json", "Content-Length": len(body)}
+    headers = [(name.lower().encode(), str(value).encode()) for name, value in named.items()]
+    pieces, answered = iter([body]), anyio.Event()
+
+    async def receive() -> Message:
+        piece = next(pieces, None)
+        if piece is not None:
+            return {"type": "http.request", "body": piece, "more_body": False}
+        await answered.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        if message.get("body"):
+            answered.set()
+
+    scope = {"type": "http", "method": "POST", "path": "/mcp", "headers": headers, "query_string": b""}
+    with anyio.fail_after(30):
+        await app(scope, receive, send)
+    assert answered.is_set()
