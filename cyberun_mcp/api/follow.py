@@ -13,8 +13,8 @@ proxy's 404, 405 or HTML page, an oversized event) the loop goes on by asking. T
 import asyncio
 import logging
 import random
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
 from math import inf
 from typing import TYPE_CHECKING
@@ -76,25 +76,40 @@ class Follower:
         UnexpectedAnswer, ApiError) when nothing at all could be learned before the deadline.
         """
         deadline = self._client.deadline
-        with anyio.CancelScope(deadline=deadline):
-            await self._follow()
-        with anyio.CancelScope(deadline=deadline + LAST_LOOK):
-            if not self.state.terminal:
-                # The end may have come while nobody told us: an event can get lost, and a question waits for its turn.
-                await self._ask(self._client.until(deadline + LAST_LOOK))
-            await self._confirm()
-        return self._is_terminal()
+        with self._forgetting_errors():
+            with anyio.CancelScope(deadline=deadline):
+                await self._follow()
+            with anyio.CancelScope(deadline=deadline + LAST_LOOK):
+                if not self.state.terminal:
+                    # The end may have come unnoticed: an event can get lost, and a poll waits for its turn.
+                    await self._ask(self._client.until(deadline + LAST_LOOK))
+                await self._confirm()
+            return self._is_terminal()
 
     async def at_once(self) -> bool:
         """Whether the task is terminal, for a wait that must end now. Asks once where nothing is known yet.
 
         Raises what `until_terminal` does.
         """
-        if self.state.task_status is None:
-            deadline = anyio.current_time() + LAST_LOOK
-            with anyio.CancelScope(deadline=deadline):
-                await self._ask(self._client.until(deadline))
-        return self._is_terminal()
+        with self._forgetting_errors():
+            if self.state.task_status is None:
+                deadline = anyio.current_time() + LAST_LOOK
+                with anyio.CancelScope(deadline=deadline):
+                    await self._ask(self._client.until(deadline))
+            return self._is_terminal()
+
+    @contextmanager
+    def _forgetting_errors(self) -> Iterator[None]:
+        """Drops the errors at the end of the wait.
+
+        Their tracebacks lead back to the wait. If it kept them, this cycle would hold the whole request in memory until
+        a garbage collection.
+        """
+        try:
+            yield
+        finally:
+            self._trouble = None
+            self._refusals.forget()
 
     def _is_terminal(self) -> bool:
         if self.state.task_status is None:

@@ -39,6 +39,10 @@ class Refusals:
         """The task was found."""
         self._since = None
 
+    def forget(self) -> None:
+        """Drop the errors; the wait is over."""
+        self.believed = self.settled = None
+
     def weigh(self, failure: CyberunError, *, seen: bool) -> None:
         """Take a failed question into account. `seen` says whether the task was ever heard of."""
         if may_pass(failure) or not isinstance(failure, ApiError):

@@ -8,6 +8,7 @@ OpenAI reject unions and references, Codex drops what it does not know). What a 
 import inspect
 import types
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, create_model
@@ -29,8 +30,9 @@ def arguments_model(tool: Callable[..., Any]) -> type[BaseModel]:
     return create_model(tool.__name__, __config__=ConfigDict(extra="forbid", strict=True), **members)
 
 
+@cache  # each call with wrong arguments needs it; making it takes up to 3 ms and leaves a hundred objects in cycles
 def input_schema(model: type[BaseModel]) -> JsonSchema:
-    """The published schema of a tool's arguments."""
+    """The published schema of a tool's arguments. Every caller gets the same object, which nobody may change."""
     return _portable(model.model_json_schema())
 
 

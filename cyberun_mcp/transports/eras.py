@@ -13,7 +13,7 @@ from typing import Any
 from mcp import MCPError
 from mcp.server import Server
 from mcp.server.connection import Connection, NotifyOnlyOutbound
-from mcp.server.runner import ServerRunner, aclose_shielded, modern_error_data, serve_one
+from mcp.server.runner import ServerRunner, aclose_shielded, modern_error_data
 from mcp.shared._stream_protocols import ReadStream, WriteStream
 from mcp.shared.dispatcher import DispatchContext
 from mcp.shared.exceptions import NoBackChannelError
@@ -24,6 +24,7 @@ from mcp.shared.transport_context import TransportContext
 from mcp_types import PROTOCOL_VERSION_META_KEY, InitializeRequestParams
 from pydantic import ValidationError
 
+from cyberun_mcp.transports.kernel import serve_one
 from cyberun_mcp.transports.wire import Greeting
 
 Params = Mapping[str, Any] | None

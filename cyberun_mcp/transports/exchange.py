@@ -18,7 +18,7 @@ import anyio
 from mcp import MCPError
 from mcp.server import Server
 from mcp.server.connection import Connection
-from mcp.server.runner import modern_error_data, serve_one
+from mcp.server.runner import modern_error_data
 from mcp.shared.exceptions import NoBackChannelError
 from mcp.shared.inbound import ERROR_CODE_HTTP_STATUS
 from mcp.shared.jsonrpc_dispatcher import progress_token_from_params
@@ -33,6 +33,7 @@ from starlette.types import Receive, Scope, Send
 from cyberun_mcp.errors import shortened
 from cyberun_mcp.transports.edge.running_calls import CUT
 from cyberun_mcp.transports.inbound import caller_of, check_served, message_in, unfit
+from cyberun_mcp.transports.kernel import serve_one
 from cyberun_mcp.transports.reply import Reply
 
 SILENCE = 15.0  # seconds between two signs of life to a client that waits; proxies cut at 60, some at 30

@@ -1,7 +1,5 @@
 """One play of all scenes, over stdio and HTTP, in both eras and with both HTTP parsers; and scenes on a virtual clock."""
 
-import functools
-
 import anyio
 import pytest
 

@@ -179,9 +179,7 @@ async def result_in_trouble(exchange: Exchange, subject: Subject) -> None:
     await exchange.json({"error_message": "storage is down"}, 503)
 
 
-without_result = scene(
-    "stream_task_events", SHORT_WAIT, events=completed_without_output, result=result_in_trouble
-)
+without_result = scene("stream_task_events", SHORT_WAIT, events=completed_without_output, result=result_in_trouble)
 
 
 def is_done_without_output(outcome: Outcome) -> None:

@@ -5,7 +5,7 @@ of the scenes over real sockets. Only the network below the HTTP library is repl
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from ssl import PROTOCOL_TLS_CLIENT, SSLContext
