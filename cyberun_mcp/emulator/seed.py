@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from cyberun_mcp.emulator.agents import EmulatedAgent
 from cyberun_mcp.emulator.containers.services import BROKEN, ECHO, STOPPED, TINY_LLM, UNHEALTHY, ServiceDefinition
 from cyberun_mcp.emulator.database import Registration, TeamTable
-from cyberun_mcp.emulator.workflows.catalogue import ALL, ALWAYS_FAILS, IMG2IMG, TEXT_TO_IMAGE
+from cyberun_mcp.emulator.workflows import ALL_WORKFLOWS, ALWAYS_FAILS, IMG2IMG, TEXT_TO_IMAGE
 from cyberun_mcp.emulator.workflows.definition import WorkflowDefinition
 
 # Base64 of {"alg":"EdDSA"} and {"sub":"emulator"}. The emulator knows its token by heart and checks no signature.
@@ -50,7 +50,7 @@ def main_team(teams: TeamTable) -> Team:
     return _team(
         teams,
         "main",
-        workflows=ALL,
+        workflows=ALL_WORKFLOWS,
         services=(ECHO, TINY_LLM, STOPPED, BROKEN, UNHEALTHY),
         agents=(
             EmulatedAgent("emulator-cpu-01", _AGENT_LABELS),

@@ -145,7 +145,7 @@ def _summary(named: Registration, workflow: WorkflowDefinition, version: int) ->
 
 
 def _detail(named: Registration, workflow: WorkflowDefinition, version: int) -> dict[str, Any]:
-    parameters = [parameter.wire() for parameter in _definition(workflow, version).parameters]
+    parameters = [parameter.to_json() for parameter in _definition(workflow, version).parameters]
     return {**_summary(named, workflow, version), "parameters": parameters}
 
 
