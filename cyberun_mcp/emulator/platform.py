@@ -9,11 +9,11 @@ import anyio
 import httpx2
 
 from cyberun_mcp.emulator import Emulator, seed
-from cyberun_mcp.emulator.app import build_app
 from cyberun_mcp.emulator.containers.gateway import ContainerGateway, running_instances
 from cyberun_mcp.emulator.database import Database
+from cyberun_mcp.emulator.endpoints.request import Platform
+from cyberun_mcp.emulator.endpoints.routes import build_app
 from cyberun_mcp.emulator.object_storage import ObjectStorage
-from cyberun_mcp.emulator.parts import Platform
 from cyberun_mcp.emulator.scheduler import Scheduler
 from cyberun_mcp.emulator.serving import bound_socket, origin_of, serving
 from cyberun_mcp.emulator.signed_urls import UrlSigner

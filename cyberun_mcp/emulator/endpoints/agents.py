@@ -2,8 +2,8 @@
 
 from starlette.responses import JSONResponse, Response
 
+from cyberun_mcp.emulator.endpoints.request import Call
 from cyberun_mcp.emulator.paging import Page
-from cyberun_mcp.emulator.parts import Call
 
 
 async def list_agents(call: Call) -> Response:

@@ -14,9 +14,9 @@ from starlette.types import Receive, Scope, Send
 from cyberun_mcp.emulator.containers.gateway import Headers, end_to_end_headers
 from cyberun_mcp.emulator.containers.services import ServiceDefinition
 from cyberun_mcp.emulator.database import Registration
+from cyberun_mcp.emulator.endpoints.request import Call
 from cyberun_mcp.emulator.errors import RequestRejected, not_found
 from cyberun_mcp.emulator.paging import Page
-from cyberun_mcp.emulator.parts import Call
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 _PATH = re.compile(r"/(?!/)[!-\"$-~]*")

@@ -6,9 +6,9 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
+from cyberun_mcp.emulator.endpoints.request import Call
 from cyberun_mcp.emulator.errors import RequestRejected
 from cyberun_mcp.emulator.object_storage import new_upload_key
-from cyberun_mcp.emulator.parts import Call
 
 _LARGEST_FILE = 500 * 1024 * 1024
 _LONGEST_NAME = 255

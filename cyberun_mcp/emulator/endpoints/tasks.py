@@ -7,11 +7,11 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from cyberun_mcp.emulator.endpoints.request import Call, Platform
 from cyberun_mcp.emulator.errors import RequestRejected, not_found
 from cyberun_mcp.emulator.formats import format_timestamp
 from cyberun_mcp.emulator.object_storage import URL_LIFETIME_SECONDS, ObjectStorage
 from cyberun_mcp.emulator.paging import Page
-from cyberun_mcp.emulator.parts import Call, Platform
 from cyberun_mcp.emulator.task_events import TaskEvent, status_event
 from cyberun_mcp.emulator.task_table import STATUSES, TaskRow
 

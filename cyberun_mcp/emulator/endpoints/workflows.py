@@ -6,10 +6,10 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 from cyberun_mcp.emulator.database import Registration
+from cyberun_mcp.emulator.endpoints.request import Call
 from cyberun_mcp.emulator.errors import RequestRejected, not_found
 from cyberun_mcp.emulator.formats import new_id
 from cyberun_mcp.emulator.paging import Page
-from cyberun_mcp.emulator.parts import Call
 from cyberun_mcp.emulator.task_table import NewTask
 from cyberun_mcp.emulator.workflows.definition import WorkflowDefinition, WorkflowVersion
 from cyberun_mcp.emulator.workflows.parameters import settle

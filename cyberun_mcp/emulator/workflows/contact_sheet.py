@@ -18,14 +18,14 @@ from cyberun_mcp.emulator.workflows.landscape import Landscape
 from cyberun_mcp.emulator.workflows.prompts import scene_from_prompt
 
 _TILE_SIDE = 320
-_STEPS_PER_TILE_SIDE = 12
+_STEPS_PER_TILE = 12
 _MARGIN = 12
 
 
 def run(job: Job) -> WorkflowResult:
     """Draw `count` tiles with consecutive seeds, then the sheet. Node 9 saves the tiles, node 12 the sheet."""
     count = job.integer("count")
-    total = count * _STEPS_PER_TILE_SIDE + 1
+    total = count * _STEPS_PER_TILE + 1
     tiles, outputs = [], []
     for number in range(count):
         tiles.append(_draw_tile(job, number, total))
@@ -45,9 +45,9 @@ def run(job: Job) -> WorkflowResult:
 def _draw_tile(job: Job, number: int, total: int) -> Image.Image:
     scene = scene_from_prompt(job.text("prompt"), job.integer("seed") + number)
     landscape, average = Landscape(scene, (_TILE_SIDE, _TILE_SIDE), job), ImageAverage()
-    for step in range(1, _STEPS_PER_TILE_SIDE + 1):
+    for step in range(1, _STEPS_PER_TILE + 1):
         average.add(landscape.draw(step))
-        job.finish_step(Progress(number * _STEPS_PER_TILE_SIDE + step, total, node="3"))
+        job.finish_step(Progress(number * _STEPS_PER_TILE + step, total, node="3"))
     finished = add_vignette(apply_style(average.mean(), "natural", scene, job), scene)
     return add_caption(finished, f"{job.text('prompt')} (seed {job.integer('seed') + number})")
 

@@ -12,9 +12,9 @@ from starlette.routing import Route
 from cyberun_mcp.emulator.access import identify
 from cyberun_mcp.emulator.endpoints import agents, containers, files, tasks, workflows
 from cyberun_mcp.emulator.endpoints.bucket import Bucket
+from cyberun_mcp.emulator.endpoints.request import Call, Platform
 from cyberun_mcp.emulator.errors import RequestRejected
 from cyberun_mcp.emulator.object_storage import BUCKET_PATH
-from cyberun_mcp.emulator.parts import Call, Platform
 
 _ANY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
