@@ -12,7 +12,7 @@ from PIL import Image
 from cyberun_mcp.emulator import Emulator, emulator
 from cyberun_mcp.emulator.database import Database
 
-from .client import PATIENCE, PlatformClient
+from .platform_client import TIMEOUT, PlatformClient
 
 Connect = Callable[[str], AbstractAsyncContextManager[PlatformClient]]
 
@@ -21,7 +21,7 @@ Connect = Callable[[str], AbstractAsyncContextManager[PlatformClient]]
 async def connected(base_url: str, key: str) -> AsyncIterator[PlatformClient]:
     """A client with one key."""
     async with httpx2.AsyncClient(
-        base_url=base_url, headers={"Authorization": f"Bearer {key}"}, trust_env=False, timeout=PATIENCE
+        base_url=base_url, headers={"Authorization": f"Bearer {key}"}, trust_env=False, timeout=TIMEOUT
     ) as http:
         yield PlatformClient(http)
 
@@ -43,30 +43,30 @@ def storage_secret(data: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-async def emulated(anyio_backend: str, data: Path, storage_secret: str) -> AsyncIterator[Emulator]:
+async def platform(anyio_backend: str, data: Path, storage_secret: str) -> AsyncIterator[Emulator]:
     """A running emulator."""
     async with emulator(data=data) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-async def member(emulated: Emulator) -> AsyncIterator[PlatformClient]:
+async def member(platform: Emulator) -> AsyncIterator[PlatformClient]:
     """The main team's integration key."""
-    async with connected(emulated.base_url, emulated.api_key) as client:
+    async with connected(platform.base_url, platform.api_key) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
-async def viewer(emulated: Emulator) -> AsyncIterator[PlatformClient]:
+async def viewer(platform: Emulator) -> AsyncIterator[PlatformClient]:
     """The key of the main team's viewer."""
-    async with connected(emulated.base_url, emulated.viewer_key) as client:
+    async with connected(platform.base_url, platform.viewer_key) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
-async def other_team(emulated: Emulator) -> AsyncIterator[PlatformClient]:
+async def other_team(platform: Emulator) -> AsyncIterator[PlatformClient]:
     """The other team's integration key."""
-    async with connected(emulated.base_url, emulated.other_team_key) as client:
+    async with connected(platform.base_url, platform.other_team_key) as client:
         yield client
 
 

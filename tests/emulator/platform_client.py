@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import httpx2
 
-PATIENCE = 15
+TIMEOUT = 15
 """Seconds to wait for something that has to happen; only a broken emulator uses them up."""
 
 
@@ -31,9 +31,9 @@ class PlatformClient:
         answer = await self.post(f"/r/workflows/slug/{slug}/run", {"parameters": parameters or {}, **body}, 202)
         return str(answer["task_id"])
 
-    async def until(self, task_id: str, *statuses: str) -> dict[str, Any]:
+    async def wait_for_status(self, task_id: str, *statuses: str) -> dict[str, Any]:
         """The task, once it has one of these statuses."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while True:
             task = await self.get(f"/r/tasks/{task_id}")
             if task["task_status"] in statuses:
@@ -41,7 +41,7 @@ class PlatformClient:
             assert time.monotonic() < deadline, f"still {task['task_status']}, expected {statuses}"
             await anyio.sleep(0.01)
 
-    async def finish(self, slug: str, parameters: dict[str, Any] | None = None, **body: Any) -> dict[str, Any]:
+    async def run_to_end(self, slug: str, parameters: dict[str, Any] | None = None, **body: Any) -> dict[str, Any]:
         """Run to the end; the result."""
         task_id = await self.run(slug, parameters, **body)
         await self.events(task_id)
@@ -49,9 +49,9 @@ class PlatformClient:
 
     async def events(self, task_id: str) -> list[tuple[str, dict[str, Any]]]:
         """All events of a task, until the platform closes the stream."""
-        return events_in(await self.lines(task_id))
+        return events_in(await self.event_lines(task_id))
 
-    async def lines(self, task_id: str) -> list[str]:
+    async def event_lines(self, task_id: str) -> list[str]:
         """The event stream as it came, line by line."""
         async with self.http.stream("GET", f"/r/tasks/{task_id}/events") as stream:
             assert stream.status_code == 200
@@ -59,20 +59,20 @@ class PlatformClient:
             return [line async for line in stream.aiter_lines()]
 
     async def presign(self, size: int, name: str = "photo.png", content_type: str = "image/png") -> dict[str, Any]:
-        """An upload slot."""
+        """A presigned upload."""
         return await self.post("/r/files/presign", {"file_name": name, "file_size": size, "content_type": content_type})
 
     async def upload(self, content: bytes) -> str:
         """Upload; the file key."""
-        slot = await self.presign(len(content))
-        put = await fetch("PUT", slot["upload_url"], headers=slot["upload_headers"], content=content)
+        presigned = await self.presign(len(content))
+        put = await fetch("PUT", presigned["upload_url"], headers=presigned["upload_headers"], content=content)
         assert put.status_code == 200, put.text
-        return str(slot["file_key"])
+        return str(presigned["file_key"])
 
 
 async def fetch(method: str, url: str, **options: Any) -> httpx2.Response:
     """A request to a signed URL, without credentials."""
-    async with httpx2.AsyncClient(trust_env=False, timeout=PATIENCE) as http:
+    async with httpx2.AsyncClient(trust_env=False, timeout=TIMEOUT) as http:
         return await http.request(method, url, **options)
 
 
