@@ -1,4 +1,4 @@
-"""Container services, behind the gateway."""
+"""Container services: their descriptions, the proxy, `invoke`, and the `tiny-llm` service."""
 
 import base64
 import json
@@ -12,7 +12,7 @@ from .platform_client import PlatformClient
 
 
 async def invoke(member: PlatformClient, slug: str, **body: Any) -> tuple[int, Any]:
-    """The upstream's status and JSON body."""
+    """The status and the JSON body that the service responded with."""
     answer = await member.post(f"/r/invoke/{slug}", body)
     assert set(answer) == {"status_code", "headers", "body_base64"}
     return answer["status_code"], json.loads(base64.b64decode(answer["body_base64"]))
@@ -36,10 +36,15 @@ async def test_the_proxy_forwards_the_request_and_the_response(member: PlatformC
         "PATCH", "/r/containers/echo/a%2Fb/c?x=1&y=%20", content=b"hello", headers={"X-Mine": "yes", "X-Team-ID": "t"}
     )
     assert response.status_code == 200
-    told = response.json()
-    assert (told["method"], told["path"], told["query"], told["body"]) == ("PATCH", "/a%2Fb/c", "x=1&y=%20", "hello")
-    assert told["headers"]["x-mine"] == "yes"
-    assert not {"authorization", "x-team-id"} & set(told["headers"])
+    echoed = response.json()
+    assert (echoed["method"], echoed["path"], echoed["query"], echoed["body"]) == (
+        "PATCH",
+        "/a%2Fb/c",
+        "x=1&y=%20",
+        "hello",
+    )
+    assert echoed["headers"]["x-mine"] == "yes"
+    assert not {"authorization", "x-team-id"} & set(echoed["headers"])
 
 
 async def test_the_proxy_forwards_binary_bodies_and_error_statuses(member: PlatformClient) -> None:
@@ -63,13 +68,13 @@ async def test_the_proxy_forwards_a_body_of_unknown_length(member: PlatformClien
 async def test_invoke_wraps_request_and_response_in_json(member: PlatformClient) -> None:
     body = base64.b64encode(b"hello").decode()
     headers = {"X-Mine": "yes", "Authorization": "Bearer sk-mine", "Host": "evil", "Content-Length": "1"}
-    status, told = await invoke(member, "echo", method="POST", path="/p?q=1", body_base64=body, headers=headers)
+    status, echoed = await invoke(member, "echo", method="POST", path="/p?q=1", body_base64=body, headers=headers)
     assert status == 200
-    assert (told["method"], told["path"], told["query"], told["body"]) == ("POST", "/p", "q=1", "hello")
-    assert told["headers"]["x-mine"] == "yes"
-    assert told["headers"]["content-length"] == "5"
-    assert told["headers"]["host"].startswith("127.0.0.1:")
-    assert "authorization" not in told["headers"]
+    assert (echoed["method"], echoed["path"], echoed["query"], echoed["body"]) == ("POST", "/p", "q=1", "hello")
+    assert echoed["headers"]["x-mine"] == "yes"
+    assert echoed["headers"]["content-length"] == "5"
+    assert echoed["headers"]["host"].startswith("127.0.0.1:")
+    assert "authorization" not in echoed["headers"]
 
 
 async def test_invoke_returns_an_error_of_the_service_as_data(member: PlatformClient) -> None:

@@ -1,4 +1,4 @@
-"""The event stream."""
+"""The event stream of a task."""
 
 import time
 from pathlib import Path

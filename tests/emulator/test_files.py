@@ -1,4 +1,4 @@
-"""Uploads and downloads, as S3 handles them."""
+"""Uploads and downloads with presigned URLs."""
 
 import asyncio
 import time
@@ -20,12 +20,12 @@ SMALL = {"prompt": "sea", "steps": 1, "width": 64, "height": 64}
 
 @pytest.fixture
 def signer(platform: Emulator, storage_secret: str) -> UrlSigner:
-    """Signs as the emulator does."""
+    """Signs URLs like the emulator."""
     return UrlSigner(platform.base_url.removesuffix("/api/v1"), storage_secret)
 
 
 async def put(presigned: dict[str, Any], content: bytes, **headers: str | None) -> int:
-    """Upload with the headers of the presigned upload, some changed or left out; the status."""
+    """Upload with the presigned headers except for the given ones (None omits one); returns the status."""
     sent = {**presigned["upload_headers"], **{name.replace("_", "-"): value for name, value in headers.items()}}
     chosen = {name: value for name, value in sent.items() if value is not None}
     return (await fetch("PUT", presigned["upload_url"], headers=chosen, content=content)).status_code

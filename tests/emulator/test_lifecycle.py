@@ -1,4 +1,4 @@
-"""Starting, stopping, and what is found again."""
+"""Starting, stopping and restarting the emulator."""
 
 import asyncio
 import socket
@@ -36,7 +36,7 @@ async def test_credentials_tasks_files_and_outputs_survive_a_restart(tmp_path: P
         assert second == first
         assert (await client.get(f"/r/tasks/{done['id']}"))["task_status"] == "completed"
         assert (await client.get("/r/workflows/slug/text-to-image"))["id"] == workflow_id
-        # Also a link from before the restart still holds.
+        # A URL signed before the restart is still valid.
         assert (await fetch("GET", done["download_url"])).content == content
         again = await client.get(f"/r/tasks/{done['id']}/result")
         assert (await fetch("GET", again["download_url"])).content == content

@@ -1,4 +1,4 @@
-"""Who gets in, and how the platform refuses."""
+"""Authentication, permissions, and requests that no endpoint accepts."""
 
 import httpx2
 import pytest

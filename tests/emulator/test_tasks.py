@@ -1,11 +1,10 @@
-"""From accepted to over."""
+"""Tasks and agents: statuses, cancellation, lists."""
 
 import time
 
 import pytest
 
-from .platform_client import PlatformClient
-from .test_workflows import TIMESTAMP, UUID_7
+from .platform_client import TIMESTAMP, UUID_7, PlatformClient
 
 SMALL = {"prompt": "sea", "steps": 1, "width": 64, "height": 64}
 LONG = {"prompt": "sea", "steps": 100, "width": 512, "height": 512}

@@ -1,4 +1,4 @@
-"""Teams do not see each other."""
+"""Teams are isolated from each other."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The workflows really run, and make what they say."""
+"""The files that the workflows produce."""
 
 import io
 import struct
@@ -13,7 +13,7 @@ SMALL = {"prompt": "sunset over the sea", "steps": 2, "width": 96, "height": 64}
 
 
 async def primary_output(member: PlatformClient, slug: str, parameters: dict[str, Any]) -> bytes:
-    """The bytes of a run's primary output."""
+    """Run a workflow; returns the content of its primary output."""
     result = await member.run_to_end(slug, parameters)
     assert result["task_status"] == "completed", result["task_error"]
     return (await fetch("GET", result["download_url"])).content
@@ -75,7 +75,7 @@ async def test_img2img_transforms_the_uploaded_picture(member: PlatformClient, p
     painted = picture(await primary_output(member, "img2img", parameters))
     assert painted.size == (96, 64)
     left, right = painted.crop((0, 0, 20, 40)), painted.crop((76, 0, 96, 40))
-    # Still the original's dark and bright sides, now in the colours of fire.
+    # The sides are still dark and bright like those of the original, but in the colors of fire.
     assert sum(ImageStat.Stat(left).mean) != sum(ImageStat.Stat(right).mean)
     red, _, blue = ImageStat.Stat(painted).mean
     assert red > blue + 20
@@ -118,11 +118,11 @@ async def test_contact_sheet_has_several_outputs(member: PlatformClient) -> None
     assert list(result["download_urls"]) == ["9.images.0", "9.images.1", "12.images.0"]
     assert set(result["task_output"]) == set(result["download_urls"])
     for output, url in result["download_urls"].items():
-        told = result["task_output"][output]
+        described = result["task_output"][output]
         content = (await fetch("GET", url)).content
-        assert told["s3_key"].startswith(f"outputs/{result['id']}/")
-        assert told["size"] == len(content)
-        assert picture(content).size == (told["width"], told["height"])
+        assert described["s3_key"].startswith(f"outputs/{result['id']}/")
+        assert described["size"] == len(content)
+        assert picture(content).size == (described["width"], described["height"])
 
 
 async def test_always_fails_fails_midway(member: PlatformClient) -> None:
