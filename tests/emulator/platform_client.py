@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import httpx2
 
-TIMEOUT = 15
+TIMEOUT = 30
 """In seconds. A guard against hanging, far longer than anything takes; no test makes a claim about it."""
 
 UUID_7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")

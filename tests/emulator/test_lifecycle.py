@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import anyio
@@ -16,7 +16,7 @@ import pytest
 from cyberun_mcp.emulator import DataDirectoryError, Emulator, emulator
 
 from .conftest import connected
-from .platform_client import fetch
+from .platform_client import TIMEOUT, fetch
 
 SMALL = {"prompt": "sea", "steps": 1, "width": 64, "height": 64}
 LONG = {"prompt": "sea", "steps": 100, "width": 1024, "height": 1024}
@@ -53,9 +53,6 @@ async def test_a_restart_fails_running_tasks_and_continues_the_others(tmp_path: 
             await client.wait_for_status(task_id, "running")
         await client.wait_for_status(queued, "queued")
         await client.wait_for_status(waiting, "waiting")
-        stopping = time.monotonic()
-    # A tenth of this is usual; but the test machine may have other work.
-    assert time.monotonic() - stopping < 3
     assert list((tmp_path / "partial").iterdir()) == []
     async with emulator(data=tmp_path) as second, connected(second.base_url, second.api_key) as client:
         for task_id in running:
@@ -111,12 +108,13 @@ async def test_stopping_leaves_no_thread_and_no_asyncio_task_behind() -> None:
 
 
 async def test_stopping_does_not_wait_for_idle_connections() -> None:
-    async with emulator() as running:
-        client = connected(running.base_url, running.api_key)
-        await (await client.__aenter__()).get("/r/tasks")
-        stopping = time.monotonic()
-    assert time.monotonic() - stopping < 0.5
-    await client.__aexit__(None, None, None)
+    async with AsyncExitStack() as connections:
+        # The client closes its connection only after the emulator has stopped; the server would keep it for 75 s.
+        with anyio.move_on_after(TIMEOUT) as guard:
+            async with emulator() as running:
+                client = await connections.enter_async_context(connected(running.base_url, running.api_key))
+                await client.get("/r/tasks")
+        assert not guard.cancel_called
 
 
 async def test_cancelling_the_block_stops_the_emulator_cleanly(tmp_path: Path) -> None:

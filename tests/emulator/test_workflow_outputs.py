@@ -2,10 +2,17 @@
 
 import io
 import struct
+import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image, ImageStat
+
+from cyberun_mcp.emulator.errors import WorkflowStopped
+from cyberun_mcp.emulator.workflows.job import Job
+from cyberun_mcp.emulator.workflows.landscape import Landscape
+from cyberun_mcp.emulator.workflows.prompts import scene_from_prompt
 
 from .platform_client import PlatformClient, fetch
 
@@ -134,3 +141,19 @@ async def test_always_fails_fails_midway(member: PlatformClient) -> None:
     assert "failed after step 4 of 20" in data["error"]
     result = await member.get(f"/r/tasks/{task_id}/result")
     assert (result["task_output"], result["task_error"]) == (None, data["error"])
+
+
+def test_a_drawing_is_stopped_in_the_middle() -> None:
+    class StopAfterThreeChecks(threading.Event):
+        checks = 0
+
+        def is_set(self) -> bool:
+            self.checks += 1
+            return self.checks > 3
+
+    stop = StopAfterThreeChecks()
+    job = Job({}, {}, Path(), lambda _: None, stop)
+    landscape = Landscape(scene_from_prompt("lake", 0), (64, 64), job)
+    with pytest.raises(WorkflowStopped):
+        landscape.draw(1)
+    assert stop.checks == 4
