@@ -9,11 +9,11 @@ import anyio
 import httpx2
 
 from cyberun_mcp.emulator import Emulator, seed
-from cyberun_mcp.emulator.app import build_app
 from cyberun_mcp.emulator.containers.gateway import ContainerGateway, running_instances
 from cyberun_mcp.emulator.database import Database
+from cyberun_mcp.emulator.endpoints.request import EmulatedPlatform
+from cyberun_mcp.emulator.endpoints.routes import build_app
 from cyberun_mcp.emulator.object_storage import ObjectStorage
-from cyberun_mcp.emulator.parts import Platform
 from cyberun_mcp.emulator.scheduler import Scheduler
 from cyberun_mcp.emulator.serving import bound_socket, origin_of, serving
 from cyberun_mcp.emulator.signed_urls import UrlSigner
@@ -38,7 +38,9 @@ async def running_platform(*, data: Path | None, port: int, host: str) -> AsyncI
             # Loopback only: a proxy of the environment has no business here.
             httpx2.AsyncClient(trust_env=False, timeout=_GATEWAY_TIMEOUT) as client,
         ):
-            platform = Platform(database, storage, events, scheduler, ContainerGateway(client, instances), teams)
+            platform = EmulatedPlatform(
+                database, storage, events, scheduler, ContainerGateway(client, instances), teams
+            )
             async with serving(build_app(platform), listening):
                 try:
                     yield Emulator(

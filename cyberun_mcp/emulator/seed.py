@@ -1,21 +1,21 @@
-"""What is there from the first start: two teams, what each owns, and the credentials to get in."""
+"""The seed data: two teams, what each of them owns, and their credentials."""
 
 from dataclasses import dataclass
 
 from cyberun_mcp.emulator.agents import EmulatedAgent
 from cyberun_mcp.emulator.containers.services import BROKEN, ECHO, STOPPED, TINY_LLM, UNHEALTHY, ServiceDefinition
 from cyberun_mcp.emulator.database import Registration, TeamTable
-from cyberun_mcp.emulator.workflows.catalogue import ALL, ALWAYS_FAILS, IMG2IMG, TEXT_TO_IMAGE
+from cyberun_mcp.emulator.workflows import ALL_WORKFLOWS, ALWAYS_FAILS, IMG2IMG, TEXT_TO_IMAGE
 from cyberun_mcp.emulator.workflows.definition import WorkflowDefinition
 
-# Base64 of {"alg":"EdDSA"} and {"sub":"emulator"}. The emulator knows its token by heart and checks no signature.
-_JWT_HEAD = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJlbXVsYXRvciJ9."
+# Base64 of {"alg":"EdDSA"} and {"sub":"emulator"}. The emulator compares the whole token and verifies no signature.
+_JWT_PREFIX = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJlbXVsYXRvciJ9."
 _AGENT_LABELS = ("cpu", "emulator", "comfyui", "nerfstudio")
 
 
 @dataclass(frozen=True)
 class Team:
-    """A team and everything that is only its own."""
+    """A team and what it owns. No other team can see any of it."""
 
     id: str
     workflows: tuple[tuple[Registration, WorkflowDefinition], ...]
@@ -36,8 +36,8 @@ class Team:
 
 
 @dataclass(frozen=True)
-class Credentials:
-    """The secrets of the seeded credentials."""
+class SeededCredentials:
+    """The secrets of all credentials, for `Emulator`."""
 
     api_key: str
     viewer_key: str
@@ -46,11 +46,11 @@ class Credentials:
 
 
 def main_team(teams: TeamTable) -> Team:
-    """The team that has everything."""
+    """The team with all workflows and services."""
     return _team(
         teams,
         "main",
-        workflows=ALL,
+        workflows=ALL_WORKFLOWS,
         services=(ECHO, TINY_LLM, STOPPED, BROKEN, UNHEALTHY),
         agents=(
             EmulatedAgent("emulator-cpu-01", _AGENT_LABELS),
@@ -61,7 +61,7 @@ def main_team(teams: TeamTable) -> Team:
 
 
 def other_team(teams: TeamTable) -> Team:
-    """A smaller team, for trying out that teams do not see each other."""
+    """A smaller team, for trying out that teams are isolated from each other."""
     return _team(
         teams,
         "other",
@@ -71,17 +71,17 @@ def other_team(teams: TeamTable) -> Team:
     )
 
 
-def credentials(teams: TeamTable, main: Team, other: Team) -> Credentials:
-    """The credentials of both teams."""
+def credentials(teams: TeamTable, main: Team, other: Team) -> SeededCredentials:
+    """The credentials of both teams, created on the first start."""
 
     def secret(name: str, prefix: str, team: Team, kind: str, role: str = "member") -> str:
         return teams.credential(name, prefix=prefix, team_id=team.id, kind=kind, role=role)
 
-    return Credentials(
+    return SeededCredentials(
         api_key=secret("main integration", "sk-", main, "integration"),
         viewer_key=secret("main viewer", "dk-", main, "device", role="viewer"),
         other_team_key=secret("other integration", "sk-", other, "integration"),
-        jwt=secret("main user", _JWT_HEAD, main, "user"),
+        jwt=secret("main user", _JWT_PREFIX, main, "user"),
     )
 
 

@@ -1,4 +1,4 @@
-"""Container services, behind the gateway."""
+"""Container services: their descriptions, the proxy, `invoke`, and the `tiny-llm` service."""
 
 import base64
 import json
@@ -8,17 +8,17 @@ from typing import Any
 import httpx2
 import pytest
 
-from .client import PlatformClient
+from .platform_client import PlatformClient
 
 
 async def invoke(member: PlatformClient, slug: str, **body: Any) -> tuple[int, Any]:
-    """The upstream's status and JSON body."""
+    """The status and the JSON body that the service responded with."""
     answer = await member.post(f"/r/invoke/{slug}", body)
     assert set(answer) == {"status_code", "headers", "body_base64"}
     return answer["status_code"], json.loads(base64.b64decode(answer["body_base64"]))
 
 
-async def test_services_are_listed_with_what_is_documented(member: PlatformClient) -> None:
+async def test_services_are_listed_with_the_documented_fields(member: PlatformClient) -> None:
     answer = await member.get("/r/containers?per_page=2")
     assert answer["page_meta"] == {"current_page": 1, "per_page": 2, "total_count": 5}
     assert [service["service_slug"] for service in answer["service_list"]] == ["echo", "tiny-llm"]
@@ -31,18 +31,23 @@ async def test_services_are_listed_with_what_is_documented(member: PlatformClien
     assert (await member.get("/r/containers/stopped-notebook"))["service_status"] == "stopped"
 
 
-async def test_the_proxy_passes_on_the_request_and_the_answer(member: PlatformClient) -> None:
+async def test_the_proxy_forwards_the_request_and_the_response(member: PlatformClient) -> None:
     response = await member.http.request(
         "PATCH", "/r/containers/echo/a%2Fb/c?x=1&y=%20", content=b"hello", headers={"X-Mine": "yes", "X-Team-ID": "t"}
     )
     assert response.status_code == 200
-    told = response.json()
-    assert (told["method"], told["path"], told["query"], told["body"]) == ("PATCH", "/a%2Fb/c", "x=1&y=%20", "hello")
-    assert told["headers"]["x-mine"] == "yes"
-    assert not {"authorization", "x-team-id"} & set(told["headers"])
+    echoed = response.json()
+    assert (echoed["method"], echoed["path"], echoed["query"], echoed["body"]) == (
+        "PATCH",
+        "/a%2Fb/c",
+        "x=1&y=%20",
+        "hello",
+    )
+    assert echoed["headers"]["x-mine"] == "yes"
+    assert not {"authorization", "x-team-id"} & set(echoed["headers"])
 
 
-async def test_the_proxy_passes_on_bytes_and_errors(member: PlatformClient) -> None:
+async def test_the_proxy_forwards_binary_bodies_and_error_statuses(member: PlatformClient) -> None:
     response = await member.http.post("/r/containers/echo/status/418", content=b"\xff\x00")
     assert response.status_code == 418
     assert base64.b64decode(response.json()["body_base64"]) == b"\xff\x00"
@@ -50,7 +55,7 @@ async def test_the_proxy_passes_on_bytes_and_errors(member: PlatformClient) -> N
     assert (head.status_code, head.content) == (200, b"")
 
 
-async def test_the_proxy_passes_on_a_body_of_unknown_length(member: PlatformClient) -> None:
+async def test_the_proxy_forwards_a_body_of_unknown_length(member: PlatformClient) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         for _ in range(3):
             yield b"part "
@@ -60,19 +65,19 @@ async def test_the_proxy_passes_on_a_body_of_unknown_length(member: PlatformClie
     assert response.json()["path"] == "/"
 
 
-async def test_invoke_wraps_request_and_answer(member: PlatformClient) -> None:
+async def test_invoke_wraps_request_and_response_in_json(member: PlatformClient) -> None:
     body = base64.b64encode(b"hello").decode()
     headers = {"X-Mine": "yes", "Authorization": "Bearer sk-mine", "Host": "evil", "Content-Length": "1"}
-    status, told = await invoke(member, "echo", method="POST", path="/p?q=1", body_base64=body, headers=headers)
+    status, echoed = await invoke(member, "echo", method="POST", path="/p?q=1", body_base64=body, headers=headers)
     assert status == 200
-    assert (told["method"], told["path"], told["query"], told["body"]) == ("POST", "/p", "q=1", "hello")
-    assert told["headers"]["x-mine"] == "yes"
-    assert told["headers"]["content-length"] == "5"
-    assert told["headers"]["host"].startswith("127.0.0.1:")
-    assert "authorization" not in told["headers"]
+    assert (echoed["method"], echoed["path"], echoed["query"], echoed["body"]) == ("POST", "/p", "q=1", "hello")
+    assert echoed["headers"]["x-mine"] == "yes"
+    assert echoed["headers"]["content-length"] == "5"
+    assert echoed["headers"]["host"].startswith("127.0.0.1:")
+    assert "authorization" not in echoed["headers"]
 
 
-async def test_an_upstream_error_is_data(member: PlatformClient) -> None:
+async def test_invoke_returns_an_error_of_the_service_as_data(member: PlatformClient) -> None:
     status, _ = await invoke(member, "echo", method="GET", path="/status/503", body_base64="")
     assert status == 503
 
@@ -97,14 +102,14 @@ async def test_an_upstream_error_is_data(member: PlatformClient) -> None:
         {"method": "POST", "path": "/", "body_base64": 7},
     ],
 )
-async def test_a_bad_invocation_is_400(member: PlatformClient, body: dict[str, Any]) -> None:
+async def test_an_invalid_invocation_is_400(member: PlatformClient, body: dict[str, Any]) -> None:
     assert list(await member.post("/r/invoke/echo", body, status=400)) == ["error_message"]
 
 
 @pytest.mark.parametrize(
     ("slug", "status"), [("stopped-notebook", 400), ("nothing", 404), ("hangs-up", 502), ("never-healthy", 503)]
 )
-async def test_the_gateway_answers_for_services_that_do_not(member: PlatformClient, slug: str, status: int) -> None:
+async def test_the_gateway_responds_for_services_that_cannot(member: PlatformClient, slug: str, status: int) -> None:
     assert list(await member.get(f"/r/containers/{slug}/x", status=status)) == ["error_message"]
     await member.post(f"/r/invoke/{slug}", {"method": "GET", "path": "/x"}, status=status)
 
@@ -142,7 +147,7 @@ async def test_the_tiny_llm_streams(member: PlatformClient) -> None:
 @pytest.mark.parametrize(
     "content", [b"{", b"[]", b'{"messages": []}', b'{"messages": [{"role": "user", "content": 1}]}']
 )
-async def test_the_tiny_llm_refuses_what_it_does_not_understand(member: PlatformClient, content: bytes) -> None:
+async def test_the_tiny_llm_rejects_invalid_requests(member: PlatformClient, content: bytes) -> None:
     response: httpx2.Response = await member.http.post("/r/containers/tiny-llm/v1/chat/completions", content=content)
     assert response.status_code == 400
     assert response.json()["error"]["type"] == "invalid_request_error"

@@ -1,4 +1,4 @@
-"""`/r/containers` and `/r/invoke`: container services, described and called."""
+"""`/r/containers` and `/r/invoke`: descriptions of the container services, and requests to them."""
 
 import base64
 import binascii
@@ -14,58 +14,57 @@ from starlette.types import Receive, Scope, Send
 from cyberun_mcp.emulator.containers.gateway import Headers, end_to_end_headers
 from cyberun_mcp.emulator.containers.services import ServiceDefinition
 from cyberun_mcp.emulator.database import Registration
+from cyberun_mcp.emulator.endpoints.request import ApiRequest
 from cyberun_mcp.emulator.errors import RequestRejected, not_found
-from cyberun_mcp.emulator.paging import Page
-from cyberun_mcp.emulator.parts import Call
 
-_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+_INVOKE_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 _PATH = re.compile(r"/(?!/)[!-\"$-~]*")
-"""Begins with one slash; printable ASCII without spaces and `#`."""
+"""One slash, then printable ASCII characters except space and `#`."""
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
 
 
-async def list_services(call: Call) -> Response:
-    """The team's services. The list's name and its paging are not documented: these are our choice."""
-    page = Page.of(call.request.query_params)
-    shown = [service.to_json(named) for named, service in page.cut(call.team.services)]
-    return JSONResponse({"service_list": shown, "page_meta": page.meta(len(call.team.services))})
+async def list_services(request: ApiRequest) -> Response:
+    """The services of the team. The documentation does not name the list or mention pages; both are our choice."""
+    page = request.requested_page()
+    services = [service.to_json(registration) for registration, service in page.of(request.team.services)]
+    return JSONResponse({"service_list": services, "page_meta": page.meta(len(request.team.services))})
 
 
-async def get_service(call: Call) -> Response:
+async def get_service(request: ApiRequest) -> Response:
     """One service."""
-    named, service = _service(call)
-    return JSONResponse(service.to_json(named))
+    registration, service = _service(request)
+    return JSONResponse(service.to_json(registration))
 
 
-async def proxy(call: Call) -> Response:
-    """The transparent proxy: the request goes on as it is, and so does the answer, as it comes."""
-    call.require_member()
-    request = call.request
-    # Not the decoded path: what is escaped stays escaped. It reads /api/v1/r/containers/{slug}/ and then the rest.
-    # An escaped slash in the slug would make the two disagree on where it ends; no slug has one.
-    slug, _, rest = request.scope["raw_path"].split(b"/", 5)[5].partition(b"/")
+async def proxy(request: ApiRequest) -> Response:
+    """The transparent proxy: forwards the request unchanged and streams the response back."""
+    request.require_member()
+    http = request.http
+    # From the raw path, /api/v1/r/containers/{slug}/{rest}, so that escaped characters stay escaped. A slug with an
+    # escaped slash would end elsewhere here than in the route. No real slug has a percent sign.
+    slug, _, rest = http.scope["raw_path"].split(b"/", 5)[5].partition(b"/")
     if b"%" in slug:
         raise not_found()
-    path, query = b"/" + rest, request.scope["query_string"]
-    has_body = "content-length" in request.headers or "transfer-encoding" in request.headers
-    upstream = await call.platform.gateway.send(
-        *_service(call),
-        method=request.method,
+    path, query = b"/" + rest, http.scope["query_string"]
+    has_body = "content-length" in http.headers or "transfer-encoding" in http.headers
+    upstream = await request.platform.gateway.send(
+        *_service(request),
+        method=http.method,
         target=path + b"?" + query if query else path,
-        headers=request.headers.items(),
-        content=request.stream() if has_body else None,
+        headers=http.headers.items(),
+        content=http.stream() if has_body else None,
     )
-    return _Relay(upstream)
+    return _StreamedResponse(upstream)
 
 
-async def invoke(call: Call) -> Response:
-    """One call wrapped in JSON: what the service answers, even an error, is data."""
-    call.require_member()
-    named, service = _service(call)
-    body = await call.body()
-    upstream = await call.platform.gateway.send(
-        named,
+async def invoke(request: ApiRequest) -> Response:
+    """One request wrapped in JSON. Any response of the service, even an error status, is a 200 with it as data."""
+    request.require_member()
+    registration, service = _service(request)
+    body = await request.json_body()
+    upstream = await request.platform.gateway.send(
+        registration,
         service,
         method=_method(body),
         target=_target(body),
@@ -73,8 +72,8 @@ async def invoke(call: Call) -> Response:
         content=_content(body) or None,
     )
     try:
-        # Raw, because its headers are handed on: they speak of these bytes, compressed or not.
-        answer = b"".join([chunk async for chunk in upstream.aiter_raw()])
+        # Not decompressed, because Content-Encoding and Content-Length are returned too.
+        content = b"".join([chunk async for chunk in upstream.aiter_raw()])
     except httpx2.HTTPError as error:
         raise RequestRejected(502, f"service {service.slug} broke off its answer: {error}") from error
     finally:
@@ -83,41 +82,41 @@ async def invoke(call: Call) -> Response:
         {
             "status_code": upstream.status_code,
             "headers": dict(end_to_end_headers(list(upstream.headers.items()))),
-            "body_base64": base64.b64encode(answer).decode(),
+            "body_base64": base64.b64encode(content).decode(),
         }
     )
 
 
-class _Relay(Response):
-    """An upstream answer passed on while it arrives."""
+class _StreamedResponse(Response):
+    """Streams the response of a service, and closes it at the end or when the caller disconnects."""
 
     def __init__(self, upstream: httpx2.Response) -> None:
         self._upstream = upstream
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        answer = StreamingResponse(self._upstream.aiter_raw(), status_code=self._upstream.status_code)
-        answer.raw_headers = [
+        response = StreamingResponse(self._upstream.aiter_raw(), status_code=self._upstream.status_code)
+        response.raw_headers = [
             (name.lower().encode("latin-1"), value.encode("latin-1"))
             for name, value in end_to_end_headers(self._upstream.headers.multi_items())
         ]
         try:
-            await answer(scope, receive, send)
+            await response(scope, receive, send)
         finally:
             with anyio.CancelScope(shield=True):
                 await self._upstream.aclose()
 
 
-def _service(call: Call) -> tuple[Registration, ServiceDefinition]:
-    found = call.team.service(call.path("serviceSlug"))
-    if found is None:
+def _service(request: ApiRequest) -> tuple[Registration, ServiceDefinition]:
+    entry = request.team.service(request.path_parameter("serviceSlug"))
+    if entry is None:
         raise not_found()
-    return found
+    return entry
 
 
 def _method(body: Mapping[str, Any]) -> str:
     method = body.get("method")
-    if method not in _METHODS:
-        raise RequestRejected(400, f"method must be one of {', '.join(_METHODS)}")
+    if method not in _INVOKE_METHODS:
+        raise RequestRejected(400, f"method must be one of {', '.join(_INVOKE_METHODS)}")
     return str(method)
 
 

@@ -1,4 +1,4 @@
-"""`/r/tasks`: what became of the runs."""
+"""`/r/tasks` and `/r/agents`: tasks with their results and events, and the agents that run them."""
 
 import json
 import time
@@ -7,44 +7,43 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from cyberun_mcp.emulator.endpoints.request import ApiRequest, EmulatedPlatform
 from cyberun_mcp.emulator.errors import RequestRejected, not_found
 from cyberun_mcp.emulator.formats import format_timestamp
 from cyberun_mcp.emulator.object_storage import URL_LIFETIME_SECONDS, ObjectStorage
-from cyberun_mcp.emulator.paging import Page
-from cyberun_mcp.emulator.parts import Call, Platform
 from cyberun_mcp.emulator.task_events import TaskEvent, status_event
 from cyberun_mcp.emulator.task_table import STATUSES, TaskRow
 
 
-async def list_tasks(call: Call) -> Response:
-    """The team's tasks, newest first."""
-    page = Page.of(call.request.query_params)
-    status = call.request.query_params.get("status")
+async def list_tasks(request: ApiRequest) -> Response:
+    """The tasks of the team, newest first."""
+    page = request.requested_page()
+    status = request.http.query_params.get("status")
     if status is not None and status not in STATUSES:
         raise RequestRejected(400, f"status must be one of {', '.join(STATUSES)}")
-    tasks, total = call.platform.database.tasks.list_page(
-        call.team.id, status=status, limit=page.per_page, offset=page.offset
+    tasks, total_count = request.platform.database.tasks.list_page(
+        request.team.id, status=status, limit=page.per_page, offset=page.offset
     )
-    return JSONResponse({"task_list": [_item(task) for task in tasks], "page_meta": page.meta(total)})
+    return JSONResponse({"task_list": [_summary(task) for task in tasks], "page_meta": page.meta(total_count)})
 
 
-async def get_task(call: Call) -> Response:
+async def get_task(request: ApiRequest) -> Response:
     """One task."""
-    task = _own_task(call)
-    # The documentation tells the values of the origin (jwt, api_key) but not the member's name: this name is ours.
-    return JSONResponse({**_item(task), "task_origin": task.origin, "task_error": task.task_error})
+    task = _own_task(request)
+    # The documentation has the values of the origin (jwt, api_key) but not the name of the field. This name is ours.
+    return JSONResponse({**_summary(task), "task_origin": task.origin, "task_error": task.task_error})
 
 
-async def get_task_result(call: Call) -> Response:
-    """Outputs, with links minted for this answer; before the end, the same with nulls."""
-    task = _own_task(call)
-    links, expires_at = _links(task, call.platform.storage)
+async def get_task_result(request: ApiRequest) -> Response:
+    """The outputs, with new download URLs. Before a task has completed, these fields are null."""
+    task = _own_task(request)
+    urls, expires_at = _download_urls(task, request.platform.storage)
     return JSONResponse(
         {
             "id": task.id,
             "task_status": task.task_status,
             "task_output": task.task_output,
-            **links,
+            **urls,
             "expires_at": expires_at,
             "task_error": task.task_error,
             "completed_at": task.completed_at,
@@ -52,50 +51,58 @@ async def get_task_result(call: Call) -> Response:
     )
 
 
-async def cancel_task(call: Call) -> Response:
-    """Cancel a task; nothing happens to one that is over."""
-    call.require_member()
-    call.platform.scheduler.cancel(_own_task(call).id)
+async def cancel_task(request: ApiRequest) -> Response:
+    """Cancel a task. Succeeds without effect if it has ended."""
+    request.require_member()
+    request.platform.scheduler.cancel(_own_task(request).id)
     return JSONResponse({"is_success": True})
 
 
-async def stream_task_events(call: Call) -> Response:
-    """The task's events as they come, until its last."""
-    task = _own_task(call)
+async def stream_task_events(request: ApiRequest) -> Response:
+    """A stream of server-sent events until the task ends."""
+    task = _own_task(request)
     return StreamingResponse(
-        _sent_events(call.platform, task.id),
+        _event_stream(request.platform, task.id),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
-async def _sent_events(platform: Platform, task_id: str) -> AsyncIterator[str]:
+async def list_agents(request: ApiRequest) -> Response:
+    """The agents of the team and what they are doing."""
+    page = request.requested_page()
+    tasks, team = request.platform.database.tasks, request.team
+    agents = [agent.to_json(tasks.count_completed(team.id, agent.agent_id)) for agent in page.of(team.agents)]
+    return JSONResponse({"agent_list": agents, "page_meta": page.meta(len(team.agents))})
+
+
+async def _event_stream(platform: EmulatedPlatform, task_id: str) -> AsyncIterator[str]:
     with platform.events.subscribe(task_id) as subscription:
         # Both are read before the first send, so that no event is missed in between.
         status = status_event(platform.database.tasks.get(task_id))
         progress = platform.events.latest_progress(task_id)
-        yield _on_the_wire(status)
+        yield _encode(status)
         if status.is_terminal:
             return
         if progress:
-            yield _on_the_wire(progress)
+            yield _encode(progress)
         async for event in subscription.events():
-            yield _on_the_wire(event)
+            yield _encode(event)
 
 
-def _on_the_wire(event: TaskEvent) -> str:
+def _encode(event: TaskEvent) -> str:
     return f"event: {event.name}\ndata: {json.dumps(event.data, ensure_ascii=False)}\n\n"
 
 
-def _own_task(call: Call) -> TaskRow:
-    task = call.platform.database.tasks.find(call.path("taskId"))
-    if task is None or task.team_id != call.team.id:
+def _own_task(request: ApiRequest) -> TaskRow:
+    task = request.platform.database.tasks.find(request.path_parameter("taskId"))
+    if task is None or task.team_id != request.team.id:
         raise not_found()
     return task
 
 
-def _item(task: TaskRow) -> dict[str, Any]:
-    """A task as lists show it. What is not known yet is left out rather than null."""
+def _summary(task: TaskRow) -> dict[str, Any]:
+    """A task as lists show it. Fields without a value are absent rather than null."""
     optional = {
         "started_at": task.started_at,
         "completed_at": task.completed_at,
@@ -117,13 +124,13 @@ def _item(task: TaskRow) -> dict[str, Any]:
     }
 
 
-def _links(task: TaskRow, storage: ObjectStorage) -> tuple[dict[str, Any], str | None]:
-    """An agent's task has the one link to its primary output, a cloud task one for each output."""
+def _download_urls(task: TaskRow, storage: ObjectStorage) -> tuple[dict[str, Any], str | None]:
+    """The URL fields of a result and their expiry: for a cloud task a URL per output, otherwise one for the primary."""
     if task.outputs is None:
         return {"download_url": None, "download_urls": None}, None
     expires_at = format_timestamp(time.time() + URL_LIFETIME_SECONDS)
     if task.dispatch_target == "cloud":
-        links = {output: storage.download_url(key) for output, key in task.outputs.items()}
-        return {"download_url": None, "download_urls": links}, expires_at
-    primary = next(iter(task.outputs.values()))
-    return {"download_url": storage.download_url(primary), "download_urls": None}, expires_at
+        urls = {output_id: storage.download_url(key) for output_id, key in task.outputs.items()}
+        return {"download_url": None, "download_urls": urls}, expires_at
+    primary_key = next(iter(task.outputs.values()))
+    return {"download_url": storage.download_url(primary_key), "download_urls": None}, expires_at

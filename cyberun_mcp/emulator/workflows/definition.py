@@ -1,4 +1,4 @@
-"""The description of a workflow: parameters, requirements, versions."""
+"""The description of a workflow: its versions and their parameters."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -10,7 +10,7 @@ ParameterType = Literal["string", "number", "boolean", "select", "file"]
 
 @dataclass(frozen=True)
 class ParameterDefinition:
-    """One ParameterDef, as the API shows it."""
+    """A parameter with the fields that the API shows."""
 
     key: str
     type: ParameterType
@@ -26,19 +26,19 @@ class ParameterDefinition:
     field: str | None = None
     target_path: str | None = None
 
-    def wire(self) -> dict[str, Any]:
-        """The members that say something."""
-        told: dict[str, Any] = {"key": self.key, "type": self.type, "label": self.label, "required": self.required}
+    def to_json(self) -> dict[str, Any]:
+        """The parameter as the API shows it, without empty fields."""
+        fields: dict[str, Any] = {"key": self.key, "type": self.type, "label": self.label, "required": self.required}
         for name in ("description", "default", "min", "max", "options", "accept", "node_id", "field", "target_path"):
             value = getattr(self, name)
             if value is not None and value not in ("", ()):
-                told[name] = list(value) if isinstance(value, tuple) else value
-        return told
+                fields[name] = list(value) if isinstance(value, tuple) else value
+        return fields
 
 
 @dataclass(frozen=True)
 class WorkflowVersion:
-    """One version of a workflow, with the code that runs it."""
+    """One version of a workflow and the code that runs it."""
 
     display_name: str
     description: str
@@ -46,7 +46,7 @@ class WorkflowVersion:
     run: WorkflowFunction
     required_labels: tuple[str, ...] = ("comfyui",)
     task_timeout: int = 300
-    """Seconds of running; 0 is no limit."""
+    """In seconds from the start of running; 0 for no limit."""
     default_dispatch_target: str = "agent"
     tool_type: str = "comfyui"
     preferred_gpu: str | None = None
@@ -56,7 +56,7 @@ class WorkflowVersion:
 
 @dataclass(frozen=True)
 class WorkflowDefinition:
-    """A workflow with all its versions, the live one last."""
+    """A workflow with all its versions. They count from 1; the last one is live."""
 
     slug: str
     versions: tuple[WorkflowVersion, ...]
@@ -64,9 +64,43 @@ class WorkflowDefinition:
 
     @property
     def live_version(self) -> int:
-        """The number of the live version; versions count from 1."""
+        """The number of the version that runs if a request names none."""
         return len(self.versions)
 
     def version(self, number: int) -> WorkflowVersion | None:
-        """The definition with this version number."""
+        """The version with this number."""
         return self.versions[number - 1] if 1 <= number <= len(self.versions) else None
+
+
+# Parameters of more than one workflow.
+
+PROMPT = ParameterDefinition(
+    "prompt",
+    "string",
+    "Prompt",
+    "What to draw. Words such as sunset, night, ocean, forest, city, desert, snow are understood.",
+    required=True,
+    node_id="6",
+    field="text",
+)
+SEED = ParameterDefinition(
+    "seed",
+    "number",
+    "Seed",
+    "The same prompt and seed give the same picture.",
+    default=0,
+    min=0,
+    max=2**32 - 1,
+    node_id="3",
+    field="seed",
+)
+INPUT_IMAGE = ParameterDefinition(
+    "input_image",
+    "file",
+    "Input image",
+    "The file_key of an uploaded image.",
+    required=True,
+    accept=("image/png", "image/jpeg", "image/webp"),
+    node_id="10",
+    field="image",
+)
