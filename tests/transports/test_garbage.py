@@ -56,7 +56,7 @@ async def test_a_call_over_http_leaves_no_cyclic_garbage(
     platform.on("GET", "/r/tasks/t", TASK)
     platform.on_events("t", ("progress", STEP), ("completed", {"status": "completed", "output": {"image_count": 1}}))
     platform.on("GET", "/r/tasks/lame/events", {"error_message": "no events here"}, status=503)
-    platform.on("GET", "/r/tasks/lame", TASK)
+    platform.on("GET", "/r/tasks/lame", {**TASK, "id": "lame"})
     platform.on("GET", "/r/tasks/lame/result", {"task_output": {}})
     application = Application(Settings(base_url=BASE_URL), EndpointSettings(), transport=platform.transport())
 
