@@ -71,7 +71,9 @@ class EndpointSettings:
     trusted_proxy: tuple[IPv4Network | IPv6Network, ...] = setting(
         (), "Address or CIDR of a proxy whose X-Forwarded headers are believed; repeatable.", network, multiple=True
     )
-    max_body: float = setting(4.0, "MiB one request may have.", click.FloatRange(0.01, 64))
+    max_body: float = setting(
+        4.0, "MiB the body of one request may have, in at most 10,000 chunks.", click.FloatRange(0.01, 64)
+    )
     max_headers: float = setting(
         32.0, "KiB the request line and headers may have; at most 100 headers.", click.FloatRange(1, 1024)
     )
@@ -86,7 +88,9 @@ class EndpointSettings:
     max_calls: int = setting(0, "Calls one key may have running; 0: any number.", click.IntRange(0))
     max_rate: float = setting(0.0, "Requests a second one key may send; 0: any number.", click.FloatRange(0))
     drain_seconds: float = setting(
-        30.0, "Seconds running calls may take to finish once told to stop.", click.FloatRange(0, 3600)
+        30.0,
+        "Seconds running calls may take to finish once told to stop; half a request has 1.",
+        click.FloatRange(0, 3600),
     )
     workers: int = setting(1, "Processes to serve with; one for each core.", click.IntRange(1, 64))
 

@@ -5,10 +5,12 @@ it is given the next request only when the last one has been answered.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cyberun_mcp.endpoint import KIB, EndpointSettings
 from cyberun_mcp.telemetry import Telemetry
@@ -20,10 +22,9 @@ if TYPE_CHECKING:
 else:
     from uvicorn.protocols.http.auto import AutoHTTPProtocol as UvicornProtocol
 
-LINGER = (
-    5.0  # seconds to read on after the last answer: unread bytes would reset the connection, and the answer be lost
-)
+LINGER = 5.0  # seconds to read on after the last answer; nginx does so as long
 MOST_DISCARDED = 256 * 1024  # bytes of a body nobody wants that are read, rather than losing the connection
+_CLOSE = (b"connection", b"close")
 
 
 def client_connections(endpoint: EndpointSettings, telemetry: Telemetry) -> Callable[..., asyncio.Protocol]:
@@ -47,14 +48,20 @@ class ClientConnection(UvicornProtocol):
         self._begun = False  # whether the parser has seen anything of the current request
         self._lingering = False
         self._timer: asyncio.TimerHandle | None = None
+        self.app = self._announcing_the_end(self.app)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        self._transport = transport
+        self._shown = _ClosedBy(self, transport)
+        super().connection_made(cast("asyncio.Transport", self._shown))
         self._limit_time()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
         super().connection_lost(exc)
+        # Both refer to this object. Without that it goes at once, not at the next of the rare garbage collections.
+        self.app = self.config.loaded_app
+        self._shown.let_go()
 
     def data_received(self, data: bytes) -> None:
         if not self._lingering:
@@ -62,20 +69,53 @@ class ClientConnection(UvicornProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self.transport.is_closing():
-            return
-        if self._framing.phase is Phase.BODY and self._framing.body.to_come > MOST_DISCARDED:
-            self._close_soon()
         self._go_on()
 
     def shutdown(self) -> None:
-        if self._lingering:
-            self.transport.abort()
+        if self._framing.phase is Phase.COMPLETE and not self.is_closing():
+            super().shutdown()  # after its answer
         else:
-            super().shutdown()
+            self._transport.close()
+
+    def is_closing(self) -> bool:
+        """Whether nothing more is answered."""
+        return self._lingering or self._transport.is_closing()
+
+    def close(self) -> None:
+        """Close the connection. Where a request is still coming in, the client gets the time to read its answer.
+
+        Bytes that nobody has read would reset the connection, and the answer might be lost.
+        """
+        if self.is_closing():
+            return
+        if self._framing.phase not in (Phase.HEAD, Phase.BODY):
+            self._transport.close()
+            return
+        self._lingering = True
+        self._stop_timer()
+        self._timer = self.loop.call_later(LINGER, self._time_is_up)
+        self._transport.resume_reading()
+        self._transport.write_eof()
 
     def timeout_keep_alive_handler(self) -> None:
         """uvicorn's own limit, which takes half a request for none; `_time_is_up` replaces it."""
+
+    def _announcing_the_end(self, app: ASGIApp) -> ASGIApp:
+        """Closes the connection with an answer that comes before a long body, and says so: proxies share connections.
+
+        Plain functions, since a wait would keep a coroutine more.
+        """
+
+        def announcing(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+            def send_announced(message: Message) -> Awaitable[None]:
+                unread = self._framing.phase is Phase.BODY and self._framing.body.to_come > MOST_DISCARDED
+                if unread and message["type"] == "http.response.start":
+                    message = {**message, "headers": [*message.get("headers", ()), _CLOSE]}
+                return send(message)
+
+            return app(scope, receive, send_announced)
+
+        return announcing
 
     def _take(self, data: bytes) -> None:
         before = self._framing.phase
@@ -90,16 +130,16 @@ class ClientConnection(UvicornProtocol):
         if self._framing.phase is not before:
             self._limit_time()
         if self._framing.sent_ahead > self._largest_head:
-            self.transport.pause_reading()
+            self._transport.pause_reading()
         self._go_on()
 
     def _go_on(self) -> None:
         """Begin with the next request when this one has come in and been answered."""
-        if self._framing.phase is Phase.COMPLETE and self.cycle.response_complete and not self.transport.is_closing():
+        if self._framing.phase is Phase.COMPLETE and self.cycle.response_complete and not self.is_closing():
             self._framing.next_request()
             self._begun = False
             self._limit_time()
-            self.transport.resume_reading()
+            self._transport.resume_reading()
             if self._framing.sent_ahead:
                 self._take(b"")
 
@@ -114,10 +154,10 @@ class ClientConnection(UvicornProtocol):
             self._timer.cancel()
 
     def _time_is_up(self) -> None:
-        if self._lingering or self.transport.is_closing():
-            self.transport.abort()
+        if self.is_closing():
+            self._transport.abort()
         elif self._framing.phase is Phase.SILENT:
-            self.transport.close()
+            self.close()
         else:
             self._reject(BadRequest("The request took too long to arrive.", 408, "time"))
 
@@ -125,18 +165,28 @@ class ClientConnection(UvicornProtocol):
         """Answer the current request once, unless its answer has begun already, and listen to nothing more."""
         self._telemetry.refused(rejection.reason)
         if not self._begun or not self.cycle.response_started:
-            self.transport.write(_answer(rejection))
+            self._transport.write(_answer(rejection))
         if self._begun and not self.cycle.response_complete:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        self._close_soon()
+        self.close()
 
-    def _close_soon(self) -> None:
-        self._lingering = True
-        self._stop_timer()
-        self._timer = self.loop.call_later(LINGER, self._time_is_up)
-        self.flow.resume_reading()
-        self.transport.write_eof()
+
+class _ClosedBy:
+    """A transport as uvicorn sees it, which is closed by the connection, who knows what is still to be read."""
+
+    def __init__(self, connection: ClientConnection, transport: asyncio.Transport) -> None:
+        self.close = connection.close
+        self.is_closing = connection.is_closing
+        self.write = transport.write
+        self._transport = transport
+
+    def let_go(self) -> None:
+        """Have the transport closed by itself."""
+        self.close, self.is_closing = self._transport.close, self._transport.is_closing
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 def _answer(rejection: BadRequest) -> bytes:
