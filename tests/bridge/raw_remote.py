@@ -60,7 +60,7 @@ class RawRemote:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._peers: list[Peer] = []
-        self._threads = [threading.Thread(target=self._accept)]
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
 
     @property
@@ -81,7 +81,7 @@ class RawRemote:
         for peer in self._peers:
             peer.close()
         for thread in self._threads:
-            thread.join()
+            thread.join(5)  # a script of a test that has failed may wait for ever
 
     def _accept(self) -> None:
         while True:
@@ -91,7 +91,7 @@ class RawRemote:
                 return
             peer = _Remembering(connection, len(self._peers), self.asked)
             self._peers.append(peer)
-            self._threads.append(threading.Thread(target=self._serve, args=(peer,)))
+            self._threads.append(threading.Thread(target=self._serve, args=(peer,), daemon=True))
             self._threads[-1].start()
 
     def _serve(self, peer: Peer) -> None:
@@ -145,7 +145,7 @@ class Middlebox:
         self.connections = 0
         self._forgotten = 0
         self._sockets: list[socket.socket] = []
-        self._threads = [threading.Thread(target=self._accept)]
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
 
     @property
@@ -169,7 +169,7 @@ class Middlebox:
                 each.shutdown(socket.SHUT_RDWR)
             each.close()
         for thread in self._threads:
-            thread.join()
+            thread.join(5)  # a script of a test that has failed may wait for ever
 
     def _accept(self) -> None:
         while True:
@@ -181,7 +181,8 @@ class Middlebox:
             self._sockets += (near, far)
             self.connections += 1
             for source, sink in ((near, far), (far, near)):
-                self._threads.append(threading.Thread(target=self._carry, args=(source, sink, self.connections)))
+                carrying = (source, sink, self.connections)
+                self._threads.append(threading.Thread(target=self._carry, args=carrying, daemon=True))
                 self._threads[-1].start()
 
     def _carry(self, source: socket.socket, sink: socket.socket, number: int) -> None:

@@ -2,6 +2,9 @@
 
 import threading
 import time
+from typing import Any
+
+import pytest
 
 from tests.bridge.client import ENVELOPE, bridge, call
 from tests.bridge.remotes import Asked, SdkRemote, event, scripted
@@ -70,6 +73,29 @@ def test_cancelling_what_is_over_or_was_never_there_disturbs_nobody() -> None:
         client.send(cancel(1), cancel("never"), cancel(None), cancel([1]), {"method": "notifications/cancelled"})
         assert client.ask({"id": 2, "method": "ping"})["result"]
     assert remote.methods() == ["ping", "ping"]
+
+
+@pytest.mark.parametrize(
+    ("request_id", "other"),
+    [(1, True), (0, False), (1, 1.0), (1.0, 1), (1, "1"), ("1", 1), (1.0, True), ("true", True), ("null", None)],
+)
+@pytest.mark.parametrize("era", ["legacy", "auto"])
+def test_cancelling_an_id_of_another_json_type_leaves_the_call_alone(request_id: Any, other: Any, era: str) -> None:
+    release = threading.Event()
+
+    def script(asked: Asked) -> None:
+        if asked.message["method"] == "tools/call":
+            assert release.wait(30)
+        asked.result()
+
+    with scripted(script) as remote, bridge(remote.url) as client:
+        client.send(call(request_id, {}, era), cancel(other), {"id": "after", "method": "ping"})
+        assert client.receive(20)["id"] == "after"
+        release.set()
+        answer = client.receive(20)
+        assert repr(answer["id"]) == repr(request_id)
+        assert answer["result"]
+    assert sorted(remote.methods()) == ["ping", "tools/call"]
 
 
 def test_cancelling_after_the_answer_reaches_nobody_even_if_the_stream_goes_on() -> None:

@@ -1,16 +1,19 @@
 """What a client writes, however badly, is answered; what it does not read does not fill the memory."""
 
+import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.bridge.client import Bridge, bridge, call, clean_environment
-from tests.bridge.remotes import Asked, event, scripted
+from tests.bridge.client import Bridge, Message, bridge, call, clean_environment
+from tests.bridge.remotes import Asked, ScriptedRemote, event, scripted
 
 MEGABYTE = 1024 * 1024
 NOWHERE = "http://127.0.0.1:9/mcp"
@@ -53,16 +56,74 @@ def lasting() -> Iterator[Bridge]:
         yield client
 
 
-def test_an_id_in_use_is_refused_because_the_remote_could_not_tell_the_calls_apart() -> None:
-    def slow(asked: Asked) -> None:
-        time.sleep(0.3)
+def in_flight(line: bytes, request_id: object = 1) -> tuple[list[Message], ScriptedRemote]:
+    """All that is said to a client that writes `line` while its call is in flight, and then another call."""
+    release = threading.Event()
+
+    def script(asked: Asked) -> None:
+        if asked.message.get("id") == request_id:
+            assert release.wait(30)
         asked.result()
 
-    with scripted(slow) as remote, bridge(remote.url) as client:
-        client.send(call(1, {}), call(1, {}))
-        assert client.receive()["error"]["code"] == -32600
-        assert client.receive()["result"]
-    assert len(remote.asked) == 1
+    with scripted(script) as remote, bridge(remote.url) as client:
+        client.send(call(request_id, {}))
+        client.write(line + b"\n")
+        client.send({"id": "after", "method": "ping"})
+        said = [client.receive(20)]
+        while said[-1]["id"] != "after":
+            said.append(client.receive(20))
+        release.set()
+        said.append(client.receive(20))
+        client.send({"id": "last", "method": "ping"})
+        said.append(client.receive(20))
+    return said, remote
+
+
+@pytest.mark.parametrize("request_id", [1, "one", 1.5])
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"jsonrpc":"2.0","id":%s,"method":"tools/call","params":{"name":"do"}}',
+        b'{"jsonrpc":"2.0","id":%s,"method":"tools/list"}',
+        b'{"jsonrpc":"1.0","id":%s,"method":"ping"}',
+        b'{"jsonrpc":"2.0","id":%s,"method":7}',
+        b'[{"jsonrpc":"2.0","id":%s,"method":"ping"}]',
+    ],
+)
+def test_only_the_answer_to_a_call_carries_its_id_while_it_is_in_flight(line: bytes, request_id: object) -> None:
+    said, remote = in_flight(line % json.dumps(request_id).encode(), request_id)
+    assert [message["id"] for message in said] == [None, "after", request_id, "last"]
+    assert said[0]["error"]["code"] == -32600
+    assert said[2]["result"]
+    assert [asked.message["id"] for asked in remote.asked] == [request_id, "after", "last"]
+
+
+def test_an_id_in_use_is_named_by_the_error_that_cannot_carry_it() -> None:
+    said, _ = in_flight(b'{"jsonrpc":"2.0","id":1,"method":"tools/list"}')
+    assert "the id 1 is in use by a call in flight; this tools/list was not sent" in said[0]["error"]["message"]
+
+
+def test_ids_of_several_json_types_are_several_calls() -> None:
+    def script(asked: Asked) -> None:
+        all_here.wait(30)
+        asked.result()
+
+    all_here = threading.Barrier(3)
+    with scripted(script) as remote, bridge(remote.url) as client:
+        client.send(call(1, {}), call(1.0, {}), call("1", {}))
+        answers = [client.receive(20) for _ in range(3)]
+    assert sorted(repr(each["id"]) for each in answers) == ["'1'", "1", "1.0"]
+    assert all("result" in each for each in answers)
+
+
+@pytest.mark.parametrize(("request_id", "wrong"), [(1, True), (0, False), (1, "1"), ("1", 1)])
+def test_an_answer_with_an_id_of_another_json_type_is_not_the_answer(request_id: Any, wrong: Any) -> None:
+    body = json.dumps({"jsonrpc": "2.0", "id": wrong, "result": {}}).encode()
+    with scripted(lambda asked: asked.answer(200, body)) as remote, bridge(remote.url) as client:
+        client.send(call(request_id, {}))
+        answer = client.receive(20)
+    assert repr(answer["id"]) == repr(request_id)
+    assert "the answer to another request" in answer["error"]["message"]
 
 
 def test_a_line_of_sixteen_megabytes_passes_and_a_longer_one_is_refused() -> None:

@@ -19,8 +19,9 @@ from cryptography.x509.oid import NameOID
 
 from cyberun_mcp.bridge.endpoint import endpoint
 from cyberun_mcp.errors import ConfigurationError
-from tests.bridge.client import KEY, bridge
-from tests.bridge.remotes import scripted
+from tests.bridge.client import KEY, bridge, call
+from tests.bridge.raw_remote import STRAY_408, Peer, answer, raw_remote, result
+from tests.bridge.remotes import Asked, scripted
 
 NAME = "mcp.cyberun.test"  # known to the proxy of these tests, and to no name server
 
@@ -122,6 +123,25 @@ def test_a_certificate_of_an_authority_in_ssl_cert_file_is_trusted(authority: Au
         assert client.ask({"id": 1, "method": "ping"})["result"]
 
 
+def test_with_tls_a_connection_is_used_again_until_something_comes_that_was_not_asked_for(
+    authority: Authority,
+) -> None:
+    def script(asked: Asked) -> None:
+        behind = STRAY_408 if asked.message["id"] == 3 else b""
+        asked.handler.wfile.write(answer(result(asked.message["id"])) + behind)
+
+    environment = {"SSL_CERT_FILE": str(authority.certificate)}
+    with (
+        scripted(script, tls=authority.server) as remote,
+        bridge(f"https://127.0.0.1:{remote.port}/mcp", environment=environment) as client,
+    ):
+        answers = [client.ask({"id": number, "method": "tools/list"}) for number in range(1, 7)]
+    assert all("result" in each for each in answers)
+    ports = [asked.handler.client_address[1] for asked in remote.asked]
+    assert len(set(ports[:3])) == len(set(ports[3:])) == 1
+    assert len(set(ports)) == 2
+
+
 def test_a_certificate_nobody_vouches_for_is_refused_and_the_key_stays_here(authority: Authority) -> None:
     with (
         scripted(tls=authority.server) as remote,
@@ -189,6 +209,29 @@ def test_a_proxy_that_refuses_is_named_as_the_cause() -> None:
         client.process.wait(5)
         assert "the proxy refused the tunnel (HTTP 407)" in message
         assert "hunter22" not in message + client.errors()
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (b"HTTP/1.1 200 OK\r\n\r\n" + STRAY_408, "something behind the proxy speaks before it is asked"),
+        (b"HTTP/1.1 2000 OK\r\n\r\n", "the proxy refused the tunnel (no HTTP)"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 2**18, "does not speak HTTP"),
+        (b"", "the proxy closed the connection"),
+    ],
+)
+def test_a_proxy_that_does_not_simply_open_the_tunnel_is_named_as_the_cause(said: bytes, words: str) -> None:
+    def script(peer: Peer) -> None:
+        peer.request()
+        peer.send(said)
+        peer.hang_up()
+
+    with raw_remote(script) as proxied:
+        environment = {"HTTPS_PROXY": f"http://127.0.0.1:{proxied.port}"}
+        with bridge(f"https://{NAME}/mcp", environment=environment) as client:
+            message = client.ask(call(1, {}))["error"]["message"]
+    assert words in message
+    assert "Nothing was sent." in message
 
 
 @pytest.mark.parametrize(
