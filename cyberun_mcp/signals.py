@@ -5,7 +5,6 @@ SIGTERM and SIGHUP would kill the process on the spot: while it starts, and whil
 """
 
 import asyncio
-
 import math
 import signal
 import sys
