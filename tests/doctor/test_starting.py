@@ -2,9 +2,13 @@
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import anyio
 import pytest
+from anyio.abc import Process
 
 from cyberun_mcp.clients.configure import write
 from cyberun_mcp.clients.paths import Machine
@@ -47,27 +51,32 @@ async def test_a_server_gets_to_end_by_itself(tmp_path: Path) -> None:
     assert goodbye.exists()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to handle")
 async def test_one_that_overlooks_the_end_of_its_input_is_told_to_end_and_only_then_killed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(starting, "ENDING", 0.5)
-    log = tmp_path / "log"
-    code = f"""
-import signal, sys, time
-def say(word):
-    with open({str(log)!r}, "a") as file:
-        file.write(word + " ")
-signal.signal(signal.SIGTERM, lambda *_: say("SIGTERM"))
-input()
-print('{ANSWER}', flush=True)
-sys.stdin.read()
-say("end")
-while True:
-    time.sleep(60)
-"""
+    done_to_it: list[str] = []
+    asked_for = anyio.open_process
+
+    async def recorded(*arguments: Any, **options: Any) -> Process:
+        process = await asked_for(*arguments, **options)
+        assert process.stdin
+        monkeypatch.setattr(process.stdin, "aclose", noting("input closed", process.stdin.aclose))
+        monkeypatch.setattr(process, "terminate", noting("terminated"))  # it overlooks that too
+        monkeypatch.setattr(process, "kill", noting("killed", process.kill))
+        return process
+
+    def noting(what: str, then: Callable[[], Any] = lambda: None) -> Callable[[], Any]:
+        def note() -> Any:
+            done_to_it.append(what)
+            return then()
+
+        return note
+
+    monkeypatch.setattr(anyio, "open_process", recorded)
+    monkeypatch.setattr(starting, "ENDING", 0.01)
+    code = f"import time; input(); print('{ANSWER}', flush=True); time.sleep(600)"
     assert await start(script(code)) == "starts: theirs 1"
-    assert log.read_text(encoding="utf-8").split() == ["end", "SIGTERM"]
+    assert done_to_it[:3] == ["input closed", "terminated", "killed"]
 
 
 async def test_one_that_logs_more_than_a_pipe_holds_is_heard_all_the_same() -> None:
