@@ -82,7 +82,7 @@ def _object(value: _Value, what: str) -> _Value:
 
 def _insert(text: str, parent: _Value, key: str, value: Any, depth: int) -> str:
     """Behind the last member and whatever comment follows it."""
-    line, unit = _newline(text), _indent(text)
+    line, unit = newline(text), _indent(text)
     member = f"{line}{unit * depth}{json.dumps(key)}: {_dumps(text, value, depth)}"
     last = max((each.value.end for each in parent.members.values()), default=None)
     before = text[: parent.inner_end]
@@ -108,7 +108,7 @@ def _delete(text: str, parent: _Value, key: str) -> str:
     elif others:
         comma = _Scanner(text, comments=True).skip(max(others))
         before = text[:comma] + text[comma + 1 : member.start]
-    return _joined(before, text[end:], _newline(text), opened=text[: parent.start + 1])
+    return _joined(before, text[end:], newline(text), opened=text[: parent.start + 1])
 
 
 def _joined(before: str, after: str, line: str, opened: str) -> str:
@@ -141,7 +141,7 @@ def _has_comment(text: str, parent: _Value, key: str) -> bool:
 
 def _dumps(text: str, value: Any, depth: int) -> str:
     unit = _indent(text)
-    return json.dumps(value, indent=unit, ensure_ascii=False).replace("\n", _newline(text) + unit * depth)
+    return json.dumps(value, indent=unit, ensure_ascii=False).replace("\n", newline(text) + unit * depth)
 
 
 def _indent(text: str) -> str:
@@ -149,7 +149,8 @@ def _indent(text: str) -> str:
     return found[1] if found else "  "
 
 
-def _newline(text: str) -> str:
+def newline(text: str) -> str:
+    """How the lines of `text` end."""
     return "\r\n" if "\r\n" in text else "\n"
 
 

@@ -1,10 +1,13 @@
 """Starting what an entry says, or calling it, as far as the first answer."""
 
-import contextlib
 import json
+import os
 import shutil
 import subprocess
-from typing import Any, cast
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import IO, Any, cast
 from urllib.parse import urlsplit
 
 import anyio
@@ -18,7 +21,9 @@ from cyberun_mcp.doctor.entries import Started
 from cyberun_mcp.settings import is_loopback
 
 PATIENCE = 15.0  # seconds to the first answer; Claude Code waits 30, Inspector 15
+ENDING = 5.0  # seconds it gets to end once its input has, and as many after SIGTERM; the SDK's client gives 2
 LONGEST_LINE = 1 << 20
+LONGEST_REASON = 4096  # bytes of its log
 
 _INITIALIZE: dict[str, Any] = {
     "jsonrpc": "2.0",
@@ -46,21 +51,42 @@ async def start(started: Started) -> str:
     path = (started.environment or {}).get("PATH")
     if shutil.which(command, path=path) is None:
         raise Fails(f"its command is not found: {command or '(none)'}", "cyberun-mcp config {name} --write")
-    try:
-        process = await anyio.open_process(
-            started.command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=started.environment
-        )
-    except OSError as error:
-        raise Fails(f"{command} cannot be started: {error.strerror}", "cyberun-mcp config {name} --write") from error
-    async with process:
+    with tempfile.TemporaryFile() as log:  # and no pipe: nobody would read it while the first answer is waited for
         try:
-            return f"starts: {_server_in(await _first_line(process))}"
+            async with _running(started, log) as process:
+                line = await _first_line(process)
+        except OSError as error:
+            what = f"{command} cannot be started: {error.strerror}"
+            raise Fails(what, "cyberun-mcp config {name} --write") from error
+        except anyio.EndOfStream as error:
+            what = f"it ends at once: {_last_line(log) or 'without a word'}"
+            raise Fails(what, "cyberun-mcp config {name} --write") from error
+    return f"starts: {_server_in(line)}"
+
+
+@asynccontextmanager
+async def _running(started: Started, log: IO[bytes]) -> AsyncIterator[Process]:
+    """The process, ended as clients do it: close its input, then SIGTERM, then SIGKILL.
+
+    A server that is killed at once leaves its temporary files behind.
+    """
+    async with await anyio.open_process(
+        started.command, stdin=subprocess.PIPE, stderr=log, env=started.environment
+    ) as process:
+        try:
+            yield process
         finally:
-            with contextlib.suppress(ProcessLookupError):  # it has ended by itself
-                process.kill()
+            with anyio.CancelScope(shield=True):
+                await cast(ByteSendStream, process.stdin).aclose()
+                for insist in (process.terminate, process.kill):
+                    with anyio.move_on_after(ENDING):
+                        await process.wait()
+                    if process.returncode is None:
+                        insist()
 
 
 async def _first_line(process: Process) -> bytes:
+    """The first line it answers with. Raises Fails, and EndOfStream where it ends before."""
     stdin, stdout = cast(ByteSendStream, process.stdin), cast(ByteReceiveStream, process.stdout)  # pipes, as asked for
     try:
         with anyio.fail_after(PATIENCE):
@@ -68,19 +94,17 @@ async def _first_line(process: Process) -> bytes:
             return await BufferedByteReceiveStream(stdout).receive_until(b"\n", LONGEST_LINE)
     except TimeoutError as error:
         raise Fails(f"it starts, but does not answer within {PATIENCE:.0f} s", "Start it by hand and read.") from error
-    except (anyio.IncompleteRead, anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
-        said = (await _whole(process)).decode("utf-8", "replace").strip().splitlines()
-        raise Fails(
-            f"it ends at once: {said[-1] if said else 'without a word'}", "cyberun-mcp config {name} --write"
-        ) from error
+    except (anyio.IncompleteRead, anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
+        raise anyio.EndOfStream from error
+    except anyio.DelimiterNotFound:
+        return b""  # whatever this is, it is no message
 
 
-async def _whole(process: Process) -> bytes:
-    said = bytearray()
-    with anyio.move_on_after(1):
-        async for piece in cast(ByteReceiveStream, process.stderr):
-            said += piece
-    return bytes(said)
+def _last_line(log: IO[bytes]) -> str:
+    """The last line of the end of its log."""
+    log.seek(max(0, log.seek(0, os.SEEK_END) - LONGEST_REASON))
+    lines = log.read().decode("utf-8", "replace").strip().splitlines()
+    return lines[-1] if lines else ""
 
 
 async def ask_endpoint(started: Started) -> str:

@@ -1,0 +1,173 @@
+"""Whatever stands around our entry in a TOML file stays, byte for byte, when the entry comes, changes or goes."""
+
+import tomllib
+from dataclasses import dataclass
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cyberun_mcp.clients.toml import loads, remove_entry, set_entry
+
+UNHURRIED = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+ENTRY = {"command": "cyberun-mcp", "args": ["--emulator"], "env": {"A": "b"}, "tool_timeout_sec": 3600}
+
+remarks = st.lists(
+    st.sampled_from(
+        ["\n", "  \n", "# [mcp_servers.cyberun]\n", "\t# indented, and 'quoted\n", "#\n", '# """ \n', "# ünïcode ✓ ]\n"]
+    ),
+    max_size=3,
+).map("".join)
+values = st.sampled_from(
+    [
+        '"x"',
+        "'# no comment'",
+        "1.5 # half",
+        "1979-05-27T07:32:00Z",
+        '"""\n[mcp_servers.cyberun]\n# text \\""" too\n"""',
+        "'''\n[profiles]\ncyberun = '1' ''''' # two quotes are its last",
+        '""""two" quotes first and last""""" # odd',
+        '[ # one\n  "]", # two\n\n  [1, 2], { a = "}" },\n  # three\n]',
+        '{ cyberun = { command = "not ours" }, b = [1] }',
+        "{}",
+        "true",
+    ]
+)
+names = st.sampled_from(["a", '"b c"', "'d#'", "e-f", '"mcp_servers.cyberun"', '"ключ"'])
+
+
+@st.composite
+def bodies(draw: st.DrawFn, prefix: str = "") -> str:
+    """The keys of one table, with blank lines and comments before and between."""
+    keys = draw(st.lists(names, max_size=3, unique=True))
+    dotted = draw(st.sampled_from(["", "x.", "x . y ."]))
+    indent = draw(st.sampled_from(["", "  "]))
+    return "".join(f"{draw(remarks)}{indent}{prefix}{dotted}{key} = {draw(values)}\n" for key in keys)
+
+
+headers = st.sampled_from(["[%s]\n", "  [ %s ]  # about\n", "[%s] # [mcp_servers.cyberun]\n"])
+
+
+@st.composite
+def tables(draw: st.DrawFn, path: str) -> str:
+    """A table of its own, not one of ours, that ends with its last key."""
+    return draw(headers) % path + draw(bodies())
+
+
+@st.composite
+def others(draw: st.DrawFn, label: str) -> str:
+    """Tables that are not ours, each with remarks before it."""
+    texts = []
+    for number in range(draw(st.integers(0, 3))):
+        path = draw(st.sampled_from(["profiles", "mcp_servers", "'mcp_servers'", "x.cyberun"])) + f".{label}{number}"
+        texts.append(draw(remarks) + draw(tables(path)))
+        if draw(st.booleans()):
+            texts.append(draw(remarks) + f"[[hooks{label}{number}]]\n" + draw(bodies()))
+    return "".join(texts)
+
+
+@dataclass(frozen=True)
+class File:
+    """A file in three parts; `ours` is empty where there is no entry."""
+
+    before: str
+    ours: str
+    after: str
+
+    @property
+    def text(self) -> str:
+        return self.before + self.ours + self.after
+
+
+OURS = ["mcp_servers.cyberun", '"mcp_servers"."cyberun"', "mcp_servers . 'cyberun'"]
+
+
+@st.composite
+def entries_as_tables(draw: st.DrawFn) -> str:
+    """Our entry as a table, perhaps with tables within, ending with its last key or header."""
+    path = draw(st.sampled_from(OURS))
+    text = draw(tables(path))
+    if draw(st.booleans()):
+        text += draw(remarks) + draw(tables(f"{path}.env"))
+    if draw(st.booleans()):
+        text += draw(remarks) + f"[[{path}.tools]]\n" + draw(bodies())
+    return text
+
+
+@st.composite
+def files(draw: st.DrawFn) -> File:
+    """Any file with our entry in it, in any way of writing it, or without one."""
+    root = draw(remarks) + draw(bodies())
+    kind = draw(st.sampled_from(["none", "table", "table", "keys", "dotted"]))
+    first, last = draw(others("m")), draw(others("n"))
+    tail = draw(remarks)
+    if kind == "table":
+        file = File(root + first + draw(remarks), draw(entries_as_tables()), tail + last + draw(remarks))
+    elif kind == "keys":
+        ours = draw(bodies(prefix="cyberun.")).lstrip() or "cyberun = { a = 1 } # ours\n"
+        head = f"[mcp_servers] # all\n{draw(remarks)}other = {{ command = 'o' }}\n{draw(remarks)}"
+        more = f"{tail}another = {{}}\n"
+        file = File(root + head, _from_its_first_key(ours), more + first.replace("mcp_servers", "y") + draw(remarks))
+    elif kind == "dotted":
+        ours = draw(bodies(prefix="mcp_servers.cyberun.")).lstrip() or "mcp_servers.cyberun = { a = 1 }\n"
+        file = File(root, _from_its_first_key(ours), tail + "zz = 1\n" + first.replace("mcp_servers", "y"))
+    else:
+        file = File(root + first + tail, "", "")
+    return _with_line_ends(file, draw(st.sampled_from(["\n", "\r\n"])), final=draw(st.booleans()))
+
+
+def _from_its_first_key(ours: str) -> str:
+    """Without the remarks before it, which are none of ours."""
+    lines = ours.splitlines(keepends=True)
+    while lines and (not lines[0].strip() or lines[0].lstrip().startswith("#")):
+        del lines[0]
+    return "".join(lines)
+
+
+def _with_line_ends(file: File, line: str, *, final: bool) -> File:
+    parts = [each.replace("\n", line) for each in (file.before, file.ours, file.after)]
+    if not final:
+        last = max((place for place, each in enumerate(parts) if each), default=0)
+        parts[last] = parts[last].removesuffix(line)
+    return File(*parts)
+
+
+def valid(file: File) -> bool:
+    """Generated names may clash; such files are none."""
+    try:
+        loads(file.text)
+        loads(file.before + file.after)
+    except ValueError:
+        return False
+    return True
+
+
+def servers_of(text: str) -> Any:
+    return tomllib.loads(text).get("mcp_servers", {})
+
+
+@UNHURRIED
+@given(files().filter(valid))
+def test_an_entry_that_is_removed_takes_nothing_along(file: File) -> None:
+    assert remove_entry(file.text, "mcp_servers", "cyberun") == file.before + file.after
+
+
+@UNHURRIED
+@given(files().filter(valid))
+def test_an_entry_that_is_written_changes_nothing_else(file: File) -> None:
+    written = set_entry(file.text, "mcp_servers", "cyberun", ENTRY)
+    assert servers_of(written) == servers_of(file.before + file.after) | {"cyberun": ENTRY}
+    assert written.startswith(file.before)
+    assert written.endswith(file.after)
+    assert ("\r" in written.replace("\r\n", "")) is False
+    assert set_entry(written, "mcp_servers", "cyberun", ENTRY) == written
+
+
+@UNHURRIED
+@given(files().filter(valid))
+def test_what_was_written_can_be_removed_again(file: File) -> None:
+    removed = remove_entry(set_entry(file.text, "mcp_servers", "cyberun", ENTRY), "mcp_servers", "cyberun")
+    line = "\r\n" if "\r\n" in file.text else "\n"
+    rest = file.before + file.after
+    # Where a file has no line end at its end, writing below it gives it one.
+    assert removed in (rest, rest + line)
