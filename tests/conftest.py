@@ -11,7 +11,6 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests.fake_platform import FakePlatform, connected
 
-
 # A busy machine takes as long as it takes for an example, and for finding one.
 hypothesis.settings.register_profile(
     "without a clock", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
