@@ -7,7 +7,7 @@ CONSTRAINTS ?= constraints/pinned.txt
 TESTS ?=
 IN := $(VENV)/bin/python
 
-.PHONY: help demo test lint bench snapshot snapshots docs configs dist conformance test-clients pin clean
+.PHONY: help demo test test-twenty lint bench snapshot snapshots docs configs dist conformance test-clients pin clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\)[a-z -]*:.*## /\1\t/p' Makefile | expand -t 16
@@ -17,6 +17,11 @@ demo: $(VENV)/.demo ## Walk through all fifteen tools on the embedded platform
 
 test: $(VENV)/.dev ## Run the test suite
 	$(IN) -m pytest -n 2 $(TESTS)
+
+test-twenty: $(VENV)/.dev ## Run the suite twenty times beside two busy loops; the first failure ends it
+	@sh -c 'while :; do :; done' & one=$$!; sh -c 'while :; do :; done' & two=$$!; \
+	trap 'kill $$one $$two' EXIT; trap 'exit 1' INT TERM HUP; \
+	for run in $$(seq 20); do echo "== run $$run of 20"; $(IN) -m pytest -n 2 $(TESTS) || exit 1; done
 
 lint: $(VENV)/.dev ## Types and style, as CI checks them
 	$(IN) -m ruff check .

@@ -1,7 +1,9 @@
 """Fixtures for every test: the backend, the two protocol eras, and a server with a fake platform behind it."""
 
 from collections.abc import AsyncIterator
+from functools import cache
 
+import hypothesis
 import pytest
 from mcp import Client
 from xdist.remote import Producer
@@ -9,14 +11,25 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests.fake_platform import FakePlatform, connected
 
+# A busy machine takes as long as it takes for an example, and for finding one.
+hypothesis.settings.register_profile(
+    "without a clock", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("without a clock")
+
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
-    """Share the suite out between processes by file, for its fixtures; all faults go to one, being played at once."""
+    """Share the suite out between processes by file, for its fixtures; all scenes go to one, being played at once."""
+
+    @cache
+    def plays_scenes(file: str) -> bool:
+        return file.startswith("tests/faults/") and "(outcome: Outcome)" in (config.rootpath / file).read_text("utf-8")
 
     class ByFile(LoadScopeScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
-            return "tests/faults" if nodeid.startswith("tests/faults/") else nodeid.partition("::")[0]
+            file = nodeid.partition("::")[0]
+            return "scenes" if plays_scenes(file) else file
 
     return ByFile(config, log)
 

@@ -10,7 +10,7 @@ import pytest
 
 def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "cyberun_mcp", *arguments], capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-m", "cyberun_mcp", *arguments], capture_output=True, text=True, timeout=60, check=False
     )
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,9 +14,11 @@ from cyberun_mcp.api.client import Platform
 from cyberun_mcp.api.credentials import credential_from
 from cyberun_mcp.api.events import TaskState
 from cyberun_mcp.api.follow import Follower
-from cyberun_mcp.api.pace import LATE, LONGEST, ON_TIME, SHORTEST, Pace
+from cyberun_mcp.api.pace import LATE, LONGEST, ON_TIME, SHORTEST, TICK, Pace
 from cyberun_mcp.settings import Settings
 from tests.faults.exchange import next_request
+from tests.memory_network import MemoryNetwork, MemoryPool
+from tests.properties.virtual_clock import VirtualClock, run_at_once
 
 STEPS = 60
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
@@ -42,7 +43,7 @@ class Heard:
 
     def note(self, state: TaskState) -> None:
         self.states.append(state)
-        self.at.append(time.monotonic())
+        self.at.append(anyio.current_time())
 
     @property
     def pauses(self) -> list[float]:
@@ -51,45 +52,52 @@ class Heard:
 
 @asynccontextmanager
 async def following(pace: Pace) -> AsyncIterator[tuple[Follower, Heard]]:
-    server = await asyncio.start_server(busy, "127.0.0.1", 0)
     heard = Heard()
-    async with server:
-        settings = Settings(base_url=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-        platform = Platform(settings, pace=pace)
-        client = platform.client_for(credential_from("sk-12345678"), anyio.current_time() + 20)
-        yield Follower(client, "a", on_change=heard.note), heard
-        await platform.aclose()
+    settings = Settings(base_url="http://platform.test/api/v1")
+    platform = Platform(settings, MemoryPool(MemoryNetwork(busy)), pace=pace)
+    client = platform.client_for(credential_from("sk-12345678"), anyio.current_time() + 20)
+    yield Follower(client, "a", on_change=heard.note), heard
+    await platform.aclose()
 
 
 @pytest.mark.parametrize("rest", [0.0, 0.4])
-async def test_a_wait_that_rests_hears_every_event_and_none_much_later(rest: float) -> None:
+def test_a_wait_that_rests_hears_every_event_and_none_much_later(rest: float) -> None:
     pace = Pace()
     pace.rest = rest
-    async with following(pace) as (follower, heard):
-        began = time.monotonic()
-        assert await follower.until_terminal()
-        took = time.monotonic() - began
+
+    async def follow() -> tuple[Follower, Heard, float]:
+        async with following(pace) as (follower, heard):
+            assert await follower.until_terminal()
+            return follower, heard, anyio.current_time()
+
+    follower, heard, took = run_at_once(follow)
     assert [each.step_current for each in heard.states if not each.terminal] == list(range(1, STEPS + 1))
     assert heard.states[-1].task_status == "completed"
     assert heard.states[-1].output == {"storage_key": "k"}
-    assert took < STEPS * 0.02 + rest + 2  # a rest for each event would be 24 seconds
+    assert took <= STEPS * 0.02 + rest + 1e-6  # a rest for each event would be 24 seconds
     assert (follower.source.polls, follower.source.reconnects) == (0, 0)
     if rest:
         rests = [pause for pause in heard.pauses if pause >= rest]
         assert 1 <= len(rests) <= 3
         after = heard.pauses[heard.pauses.index(rests[0]) + 1 :][:10]
-        assert max(after) < 0.02  # what had piled up comes at once
+        assert max(after) == 0  # what had piled up comes at once
 
 
-async def test_a_process_that_is_held_up_notices() -> None:
-    pace = Pace()
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(pace.keep)
-        await anyio.sleep(0.05)
-        time.sleep(0.3 + LATE)  # noqa: ASYNC251 - this is what is to be noticed
-        await anyio.sleep(0.05)
-        assert pace.rest == SHORTEST
-        tasks.cancel_scope.cancel()
+@pytest.mark.parametrize(("held_up", "rest"), [(0.0, 0.0), (0.9 * LATE, 0.0), (1.1 * LATE, SHORTEST)])
+def test_a_process_that_is_held_up_notices(held_up: float, rest: float) -> None:
+    async def work() -> float:
+        pace = Pace()
+        clock = asyncio.get_running_loop()
+        assert isinstance(clock, VirtualClock)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(pace.keep)
+            await anyio.sleep(TICK / 2)
+            clock.hold_up(TICK / 2 + held_up)
+            await anyio.sleep(TICK / 2)
+            tasks.cancel_scope.cancel()
+        return pace.rest
+
+    assert run_at_once(work) == rest
 
 
 def rests(pace: Pace, late: float, ticks: int) -> Iterator[float]:

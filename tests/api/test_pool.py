@@ -4,13 +4,17 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 
 import anyio
 import httpx2
 import pytest
 
-from cyberun_mcp.api.pool import StackPool
+from cyberun_mcp.api.pool import LONGEST_IDLE, StackPool
 from tests.faults.exchange import next_request
+from tests.memory_network import MemoryNetwork, MemoryPool
+from tests.properties.virtual_clock import run_at_once
+from tests.waiting import GUARD, until
 
 TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # never used: all of this is plain http
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -21,6 +25,7 @@ class Place:
 
     def __init__(self) -> None:
         self.opened = 0
+        self.slow = 0  # how often that was asked for
         self.open: set[asyncio.StreamWriter] = set()
         self.release = asyncio.Event()
 
@@ -31,6 +36,7 @@ class Place:
             while True:
                 path = (await next_request(reader)).path
                 if path == "/slow":
+                    self.slow += 1
                     await self.release.wait()
                 if path == "/cut":
                     return
@@ -43,19 +49,15 @@ class Place:
 
 
 @asynccontextmanager
-async def client_of(
-    place: Place, connections: int = 2, idle: int = 2, expiry: float = 5.0
-) -> AsyncIterator[httpx2.AsyncClient]:
+async def client_of(place: Place, connections: int = 2, idle: int = 2) -> AsyncIterator[httpx2.AsyncClient]:
     server = await asyncio.start_server(place.serve, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    transport = StackPool(TLS, connections, idle, expiry)
-    async with server, httpx2.AsyncClient(base_url=url, transport=transport, timeout=2) as client:
+    transport = StackPool(TLS, connections, idle)
+    async with server, httpx2.AsyncClient(base_url=url, transport=transport, timeout=GUARD) as client:
         yield client
         place.release.set()
         await client.aclose()
-        with anyio.fail_after(2):
-            while place.open:  # noqa: ASYNC110 - the server's side of closing
-                await anyio.sleep(0.01)
+        await until(lambda: not place.open)  # the server's side of closing
 
 
 async def test_requests_that_follow_each_other_share_a_connection() -> None:
@@ -74,16 +76,26 @@ async def test_no_idle_connection_is_kept_where_none_may_be() -> None:
         assert place.opened == 3
 
 
-async def test_requests_beyond_the_limit_queue_and_give_up_in_time() -> None:
-    place = Place()
-    async with client_of(place, connections=1) as client, anyio.create_task_group() as tasks:
-        tasks.start_soon(client.get, "/slow")
-        await anyio.sleep(0.05)
-        with pytest.raises(httpx2.PoolTimeout):
-            await client.get("/", timeout=httpx2.Timeout(2, pool=0.05))
-        place.release.set()
-        assert (await client.get("/")).text == "ok"
-        assert place.opened == 1
+def test_requests_beyond_the_limit_queue_and_give_up_in_time() -> None:
+    async def play() -> float:
+        place = Place()
+        pool = MemoryPool(MemoryNetwork(place.serve), connections=1)
+        async with (
+            httpx2.AsyncClient(base_url="http://place.test", transport=pool, timeout=3600) as client,
+            anyio.create_task_group() as tasks,
+        ):
+            tasks.start_soon(client.get, "/slow")
+            await anyio.wait_all_tasks_blocked()
+            began = anyio.current_time()
+            with pytest.raises(httpx2.PoolTimeout):
+                await client.get("/", timeout=httpx2.Timeout(3600, pool=0.05))
+            took = anyio.current_time() - began
+            place.release.set()
+            assert (await client.get("/")).text == "ok"
+            assert place.opened == 1
+        return took
+
+    assert run_at_once(play) == pytest.approx(0.05)
 
 
 @pytest.mark.parametrize("end", ["cancelled", "timed out", "cut off", "half read"])
@@ -92,11 +104,14 @@ async def test_a_request_that_ends_badly_gives_its_place_back(end: str) -> None:
     async with client_of(place, connections=1) as client:
         for _ in range(3):
             if end == "cancelled":
-                with anyio.move_on_after(0.02):
-                    await client.get("/slow")
+                asked = place.slow
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(client.get, "/slow")
+                    await until(lambda asked=asked: place.slow > asked)  # type: ignore[misc]
+                    tasks.cancel_scope.cancel()
             elif end == "timed out":
                 with pytest.raises(httpx2.ReadTimeout):
-                    await client.get("/slow", timeout=httpx2.Timeout(2, read=0.02))
+                    await client.get("/slow", timeout=httpx2.Timeout(GUARD, read=0.02))
             elif end == "cut off":
                 with pytest.raises(httpx2.RemoteProtocolError):
                     await client.get("/cut")
@@ -112,23 +127,34 @@ async def test_a_connection_the_server_has_closed_is_not_used() -> None:
         await client.get("/")
         for each in tuple(place.open):
             each.close()
-        await anyio.sleep(0.05)
+        pool = client._transport
+        assert isinstance(pool, StackPool)
+        [(idle, _)] = pool._idle
+        await until(idle.has_expired)
         assert (await client.get("/")).text == "ok"
         assert place.opened == 2
 
 
-async def test_a_connection_that_stays_at_the_bottom_is_closed_when_its_time_is_over() -> None:
+async def test_a_connection_that_stays_at_the_bottom_is_closed_when_its_time_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [0.0]
+    for each in ("cyberun_mcp.api.pool", "httpcore2._async.http11"):
+        monkeypatch.setattr(f"{each}.time", SimpleNamespace(monotonic=lambda: now[0]))
     place = Place()
-    async with client_of(place, expiry=0.05) as client:
+    async with client_of(place) as client:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(client.get, "/slow")
             tasks.start_soon(client.get, "/slow")
-            await anyio.sleep(0.05)
+            await until(lambda: place.slow == 2)
             place.release.set()
-        for _ in range(6):
-            await anyio.sleep(0.02)
+        for _ in range(3):
+            now[0] += LONGEST_IDLE / 3
             await client.get("/")
-        assert len(place.open) == 1
+            assert len(place.open) == 2
+        now[0] += LONGEST_IDLE / 3
+        await client.get("/")
+        await until(lambda: len(place.open) == 1)
         assert place.opened == 2
 
 

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, Any
 
+from tests.waiting import GUARD
+
 KEY = "sk-canary0123456789abcdef"
 ENVELOPE = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -59,28 +61,21 @@ class Bridge:
     def send(self, *messages: Message) -> None:
         self.write(b"".join(json.dumps({"jsonrpc": "2.0", **each}).encode() + b"\n" for each in messages))
 
-    def line(self, seconds: float = 8) -> bytes:
+    def line(self, seconds: float = GUARD) -> bytes:
         """The next line. Raises queue.Empty when none comes in time."""
         return self._lines.get(timeout=seconds)
 
-    def receive(self, seconds: float = 8) -> Message:
+    def receive(self, seconds: float = GUARD) -> Message:
         message: Message = json.loads(self.line(seconds))
         return message
 
-    def silent_for(self, seconds: float) -> bool:
-        try:
-            self._lines.get(timeout=seconds)
-        except queue.Empty:
-            return True
-        return False
-
-    def answer_to(self, request_id: Any, seconds: float = 8) -> Message:
+    def answer_to(self, request_id: Any, seconds: float = GUARD) -> Message:
         end = time.monotonic() + seconds
         while (message := self.receive(max(0.01, end - time.monotonic()))).get("id") != request_id:
             continue
         return message
 
-    def ask(self, message: Message, seconds: float = 8) -> Message:
+    def ask(self, message: Message, seconds: float = GUARD) -> Message:
         self.send(message)
         return self.answer_to(message["id"], seconds)
 
@@ -89,10 +84,15 @@ class Bridge:
         self.send({"method": "notifications/initialized"})
         return answer
 
+    @property
+    def waits_for_its_remote(self) -> bool:
+        """Whether it has found its remote down, and says that it waits."""
+        return b"Waiting for it." in b"".join(self._errors)
+
     def errors(self) -> str:
         """All of stderr, once the process has ended."""
         for thread in self._threads:
-            thread.join(5)
+            thread.join(GUARD)
         return b"".join(self._errors).decode()
 
     def _read_lines(self) -> None:

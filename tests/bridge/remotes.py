@@ -12,6 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from tests.waiting import GUARD
+
 PROGRAM = Path(__file__).with_name("sdk_remote.py")
 
 
@@ -46,8 +48,8 @@ class SdkRemote:
         self._listening.join()
 
     def wait_for(self, text: str) -> None:
-        """Return once the remote has said so. Raises queue.Empty after five seconds."""
-        while self.said.get(timeout=5) != text:
+        """Return once the remote has said so. Raises queue.Empty when it says nothing for too long."""
+        while self.said.get(timeout=GUARD) != text:
             continue
 
     def _listen(self, stdout: Any) -> None:
@@ -110,7 +112,7 @@ class ScriptedRemote:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
             disable_nagle_algorithm = True
-            timeout = 10
+            timeout = GUARD
 
             def handle_one_request(self) -> None:
                 try:

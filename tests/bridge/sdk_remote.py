@@ -5,6 +5,7 @@ It says on stdout which port it has, and the tag of each call that was begun or 
 
 import socket
 import sys
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -28,7 +29,7 @@ async def list_tools(_: Context, params: mcp_types.PaginatedRequestParams | None
 
 
 async def call_tool(context: Context, params: mcp_types.CallToolRequestParams) -> mcp_types.CallToolResult:
-    """Report `progress` times, wait `seconds`, answer with `size` characters."""
+    """Report `progress` times, wait `seconds` or for the file `until`, answer with `size` characters."""
     arguments = params.arguments or {}
     tag = arguments.get("tag", "")
     say(f"begun {tag}")
@@ -36,6 +37,8 @@ async def call_tool(context: Context, params: mcp_types.CallToolRequestParams) -
         await context.session.report_progress(step + 1, arguments["progress"], f"step {step + 1}")
     try:
         await anyio.sleep(arguments.get("seconds", 0))
+        while not Path(arguments.get("until", "/")).exists():  # noqa: ASYNC110, ASYNC240 - another process makes it
+            await anyio.sleep(0.01)
     except anyio.get_cancelled_exc_class():
         say(f"cancelled {tag}")
         raise

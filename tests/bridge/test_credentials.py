@@ -110,7 +110,7 @@ def test_an_unexpanded_key_is_refused() -> None:
 
 def test_a_refusal_ends_the_process_with_words_and_nothing_on_stdout() -> None:
     with bridge("http://example.com/mcp") as client:
-        assert client.process.wait(5) == 1
+        assert client.process.wait(60) == 1
         assert client.errors().startswith("Error: Plain http would send your key")
 
 

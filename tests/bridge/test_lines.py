@@ -131,9 +131,9 @@ def test_a_line_of_sixteen_megabytes_passes_and_a_longer_one_is_refused() -> Non
     largest = frame % (b"x" * (16 * MEGABYTE - len(frame) + 2))
     with scripted() as remote, bridge(remote.url) as client:
         client.write(largest + b"\n")
-        assert client.receive(20)["result"]
+        assert client.receive()["result"]
         client.write(largest + b"x" * 20 * MEGABYTE + b"\n")
-        answer = client.receive(20)
+        answer = client.receive()
         assert answer["error"]["code"] == -32600
         assert "16,777,216" in answer["error"]["message"]
         assert client.ask({"id": 2, "method": "ping"})["result"]
@@ -190,7 +190,7 @@ def test_input_from_a_file_and_output_to_a_file_work_as_well(tmp_path: Path) -> 
     with asked.open("rb") as stdin, answered.open("wb") as stdout:
         command = [sys.executable, "-m", "cyberun_mcp", "bridge", NOWHERE]
         finished = subprocess.run(
-            command, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, env=clean_environment(), timeout=10, check=True
+            command, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, env=clean_environment(), timeout=60, check=True
         )
     assert [b"-32700" in line for line in answered.read_bytes().splitlines()] == [True, False]
     assert finished.stderr == b""

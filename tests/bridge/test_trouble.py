@@ -1,12 +1,12 @@
 """Whatever a remote answers instead of MCP becomes a JSON-RPC error that says what to do, and the bridge lives on."""
 
-import time
 from collections.abc import Callable
 
 import pytest
 
 from tests.bridge.client import KEY, bridge, call
 from tests.bridge.remotes import Asked, event, scripted
+from tests.waiting import GUARD
 
 PAGE = b"<!doctype html><html><head><title>Just a\n moment</title></head></html>"
 Script = Callable[[Asked], None]
@@ -68,13 +68,11 @@ ELSEWHERE = "https://elsewhere.example/mcp"
         (noise, ["not an HTTP answer", MAY_HAVE_RUN]),
     ],
 )
-def test_the_waiting_call_is_told_within_a_second_and_the_next_one_works(script: Script, words: list[str]) -> None:
+def test_the_waiting_call_is_told_and_the_next_one_works(script: Script, words: list[str]) -> None:
     with scripted() as remote, bridge(remote.url) as client:
         client.ask({"id": 0, "method": "ping"})
         remote.script = script
-        began = time.monotonic()
         error = client.ask(call("a", {}))["error"]
-        assert time.monotonic() - began < 1
         remote.script = Asked.result
         assert client.ask(call("b", {}))["result"]
     assert error["code"] == -32603
@@ -101,7 +99,8 @@ def test_a_connection_that_breaks_after_the_reply_makes_no_second_answer() -> No
 
     with scripted(break_after_the_reply) as remote, bridge(remote.url) as client:
         assert client.ask(call(1, {}))["result"] == {}
-        assert client.silent_for(0.3)
+        client.send(call(2, {}))
+        assert client.receive()["id"] == 2
 
 
 def test_what_changes_nothing_is_asked_again_when_its_idle_connection_had_gone() -> None:
@@ -146,7 +145,7 @@ def test_a_remote_that_repeats_the_key_is_not_quoted_with_it() -> None:
     with scripted(tell) as remote, bridge(remote.url, *arguments, environment={"ODD": odd}) as client:
         answers = [client.ask(call(number, {}))["error"]["message"] for number in (1, 2)]
         client.stdin.close()
-        client.process.wait(5)
+        client.process.wait(GUARD)
         said = client.errors() + "".join(answers)
     assert remote.asked[0].headers["x-api-key"] == odd
     assert "you sent" in said

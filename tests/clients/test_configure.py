@@ -196,7 +196,7 @@ def config(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
         capture_output=True,
         text=True,
         env=environ | {"HOME": str(home), "USERPROFILE": str(home), "APPDATA": str(home / "AppData" / "Roaming")},
-        timeout=30,
+        timeout=60,
         check=False,
     )
 

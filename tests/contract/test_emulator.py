@@ -58,7 +58,7 @@ async def test_a_workflow_is_found_run_watched_and_its_picture_fetched(client: C
     assert older["version"] == 1
 
     run = await call(client, "run_workflow", workflow_id=found["id"], body={"parameters": {"prompt": "fog", **QUICK}})
-    waited = await call(client, "stream_task_events", task_id=run["task_id"], timeout_seconds=30)
+    waited = await call(client, "stream_task_events", task_id=run["task_id"], timeout_seconds=600)
     assert waited["task_status"] == "completed"
     assert (await call(client, "get_task", task_id=run["task_id"]))["task_status"] == "completed"
     assert run["task_id"] in {each["id"] for each in (await call(client, "list_tasks"))["task_list"]}
@@ -99,7 +99,7 @@ async def test_a_failing_task_and_a_cancelled_one_end_with_their_state(client: C
     assert failed["task_error"]
 
     run = await call(client, "run_workflow_by_slug", workflow_slug="needs-a100", body={"parameters": {"prompt": "x"}})
-    waiting = await call(client, "stream_task_events", **run, timeout_seconds=1)
+    waiting = await call(client, "stream_task_events", **run, timeout_seconds=3)
     assert (waiting["timed_out"], waiting["terminal"]) == (True, False)
     assert "call stream_task_events again" in waiting["next_step"].lower()
     assert await call(client, "cancel_task", **run) == {"is_success": True}

@@ -289,7 +289,7 @@ def test_the_command_says_it_in_json_and_with_its_exit_status(tmp_path: Path) ->
         capture_output=True,
         text=True,
         env=environ | {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path), "APPDATA": str(tmp_path)},
-        timeout=30,
+        timeout=60,
         check=False,
     )
     assert result.returncode == 1

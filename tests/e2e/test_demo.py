@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from cyberun_mcp.tools import TOOLS
+from tests.waiting import GUARD
 
 COMMAND = [sys.executable, "-m", "cyberun_mcp", "demo", "--output"]
 PRODUCED = {
@@ -140,7 +141,7 @@ def test_an_interrupt_stops_the_demo_and_its_server(tmp_path: Path) -> None:
         next(line for line in process.stdout if "run_workflow_by_slug" in line)
         process.send_signal(signal.SIGINT)
         rest = process.stdout.read()
-        assert process.wait(timeout=10) == 130
+        assert process.wait(timeout=GUARD) == 130
     assert "Stopped." in rest
     assert "Traceback" not in rest
 
@@ -154,5 +155,5 @@ def test_a_reader_that_has_seen_enough_ends_the_demo_quietly(tmp_path: Path) -> 
         process.stdout.readline()
         process.stdout.close()
         said = process.stderr.read()
-        assert process.wait(timeout=30) == 1
+        assert process.wait(timeout=GUARD) == 1
     assert b"Traceback" not in said

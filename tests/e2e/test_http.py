@@ -16,6 +16,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from tests.fake_platform import refusal, structured
+from tests.waiting import GUARD
 
 
 @dataclass
@@ -40,7 +41,7 @@ def endpoint() -> Iterator[Endpoint]:
                 break
         yield Endpoint(**said, process=process)
         process.send_signal(signal.SIGTERM if sys.platform != "win32" else signal.SIGINT)
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=GUARD) == 0
         log = process.stderr.read()
         assert "Traceback" not in log
         assert said["key"] not in log
@@ -49,7 +50,7 @@ def endpoint() -> Iterator[Endpoint]:
 @asynccontextmanager
 async def caller(endpoint: Endpoint, era: str, key: str) -> AsyncIterator[Client]:
     async with (
-        httpx2.AsyncClient(headers={"Authorization": f"Bearer {key}"}, timeout=30) as http,
+        httpx2.AsyncClient(headers={"Authorization": f"Bearer {key}"}, timeout=GUARD) as http,
         Client(streamable_http_client(endpoint.url, http_client=http), mode=era) as client,
     ):
         yield client
@@ -66,7 +67,8 @@ async def test_a_caller_runs_a_workflow_with_live_progress_and_gets_the_file(end
         run = structured(
             await client.call_tool("run_workflow_by_slug", {"workflow_slug": "text-to-image", "body": body})
         )
-        waited = structured(await client.call_tool("stream_task_events", run, progress_callback=hear))
+        wait = {**run, "timeout_seconds": 600}
+        waited = structured(await client.call_tool("stream_task_events", wait, progress_callback=hear))
         result = structured(await client.call_tool("get_task_result", run))
     assert waited["task_status"] == "completed"
     assert run["task_id"] in (heard[0][1] or "")

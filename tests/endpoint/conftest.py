@@ -7,6 +7,7 @@ import pytest
 
 from tests.faults.exchange import Exchange
 from tests.faults.platform import FaultyPlatform, Subject, running
+from tests.parsers import PARSERS, environment_of
 
 
 class PatientPlatform(FaultyPlatform):
@@ -41,6 +42,18 @@ class PatientPlatform(FaultyPlatform):
             await exchange.json({"error_message": "busy"}, 503)
         else:
             await exchange.json({"id": subject.id, "workflow_slug": subject.id, "parameters": []})
+
+
+both_parsers = pytest.mark.parametrize("parser", PARSERS, indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The HTTP parser of the endpoints a test starts: each of them with `@both_parsers`, else one for each era."""
+    legacy = "era" in request.fixturenames and request.getfixturevalue("era") == "legacy"
+    chosen = getattr(request, "param", "h11" if legacy else "httptools")
+    for name, value in environment_of(chosen).items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture

@@ -5,24 +5,17 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import anyio
 import httpx2
 
+from tests.waiting import GUARD, wait_until
+from tests.waiting import until as until
+
 COMMAND = str(Path(sys.executable).with_name("cyberun-mcp"))
-STARTING = 60  # seconds
-
-
-async def until(true: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait for something that another process or thread does."""
-    with anyio.fail_after(seconds):
-        while not true():  # noqa: ASYNC110 - nobody over there could set an event of ours
-            await anyio.sleep(0.02)
 
 
 @dataclass
@@ -39,12 +32,12 @@ class Endpoint:
 
     def client(self, **options: object) -> httpx2.AsyncClient:
         limits = httpx2.Limits(max_connections=200)
-        return httpx2.AsyncClient(base_url=self.url, timeout=20, limits=limits, **options)  # type: ignore[arg-type]
+        return httpx2.AsyncClient(base_url=self.url, timeout=GUARD, limits=limits, **options)  # type: ignore[arg-type]
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
-    def ended(self, within: float = 20) -> int:
+    def ended(self, within: float = GUARD) -> int:
         """The exit status."""
         return self.process.wait(timeout=within)
 
@@ -72,21 +65,21 @@ def endpoint(base_url: str, *flags: str, open_files: int = 0, **environment: str
 
 
 def _wait_for_url(process: "subprocess.Popen[bytes]", log: Path) -> str:
-    deadline = time.monotonic() + STARTING
-    while process.poll() is None and time.monotonic() < deadline:
-        for line in log.read_text(encoding="utf-8").splitlines():
-            if line.startswith("MCP endpoint: "):
-                return line.split()[2].removesuffix("/mcp")
-        time.sleep(0.02)
-    raise RuntimeError(log.read_text(encoding="utf-8"))
+    def named() -> list[str]:
+        lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
+        return [line.split()[2] for line in lines if line.startswith("MCP endpoint: ") and line.endswith("\n")]
+
+    wait_until(lambda: named() != [] or process.poll() is not None)
+    if not named():
+        raise RuntimeError(log.read_text(encoding="utf-8"))
+    return named()[0].removesuffix("/mcp")
 
 
 def _wait_until_alive(url: str) -> None:
-    deadline = time.monotonic() + STARTING
-    while time.monotonic() < deadline:
+    def alive() -> bool:
         try:
-            if httpx2.get(f"{url}/livez", timeout=5).is_success:
-                return
+            return httpx2.get(f"{url}/livez", timeout=GUARD).is_success
         except httpx2.TransportError:
-            time.sleep(0.02)
-    raise RuntimeError(f"{url} does not answer")
+            return False
+
+    wait_until(alive)

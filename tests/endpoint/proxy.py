@@ -6,10 +6,11 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+from tests.waiting import GUARD, wait_until
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
@@ -73,19 +74,17 @@ def _before(configuration: str, replicas: Sequence[int]) -> str:
 def _running(command: Sequence[str], port: int, **environment: str) -> Iterator[str]:
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=os.environ | environment)
     try:
-        _wait_for(port, process)
+        wait_until(lambda: _listens(port) or process.poll() is not None)
+        assert process.poll() is None, f"the proxy ended with {process.returncode}"
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
         process.wait()
 
 
-def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
-    while process.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            time.sleep(0.02)
-        else:
-            return
-    raise RuntimeError(f"the proxy ended with {process.returncode}")
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), GUARD).close()
+    except OSError:
+        return False
+    return True

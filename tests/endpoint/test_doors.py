@@ -15,7 +15,8 @@ from cyberun_mcp.settings import Settings
 from cyberun_mcp.transports.client_tokens import ClientTokens
 from tests.endpoint.calls import KEY, call, request
 from tests.endpoint.conftest import PatientPlatform
-from tests.endpoint.process import COMMAND, endpoint, until
+from tests.endpoint.process import COMMAND, endpoint
+from tests.waiting import GUARD, until
 
 ANYWHERE = "0.0.0.0"  # noqa: S104 - what is tested
 
@@ -68,7 +69,7 @@ def test_the_command_refuses_an_open_door_in_one_line() -> None:
         [COMMAND, "http", "--own-key", "--host", ANYWHERE, "--port", "0"],
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=GUARD,
         check=False,
         env={"CYBERUN_API_KEY": KEY},
     )

@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,10 +11,11 @@ import httpx2
 import pytest
 
 from tests.endpoint.calls import call, messages_of, request
-from tests.endpoint.conftest import PatientPlatform
-from tests.endpoint.process import Endpoint, endpoint, until
+from tests.endpoint.conftest import PatientPlatform, both_parsers
+from tests.endpoint.process import Endpoint, endpoint
 from tests.faults.exchange import Exchange
 from tests.faults.platform import Subject
+from tests.waiting import GUARD, until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to handle")
 
@@ -27,7 +27,7 @@ async def waiting(platform: PatientPlatform, task: str) -> None:
 
 async def red(client: httpx2.AsyncClient) -> httpx2.Response:
     """The first answer of `/readyz` that is not 200."""
-    with anyio.fail_after(10):
+    with anyio.fail_after(GUARD):
         while True:
             answer = await client.get("/readyz")
             if not answer.is_success:
@@ -35,11 +35,12 @@ async def red(client: httpx2.AsyncClient) -> httpx2.Response:
             await anyio.sleep(0.02)
 
 
+@both_parsers
 async def test_running_waits_finish_new_calls_get_503_and_the_exit_is_clean(cyberun: PatientPlatform, era: str) -> None:
     results = []
 
     async def wait() -> None:
-        arguments = {"task_id": f"slow.{era}", "timeout_seconds": 60}
+        arguments = {"task_id": f"slow.{era}", "timeout_seconds": 600}
         results.append(await call(client, era, "stream_task_events", arguments, progressToken="t"))
 
     with endpoint(cyberun.base_url) as ours:
@@ -61,11 +62,13 @@ async def test_running_waits_finish_new_calls_get_503_and_the_exit_is_clean(cybe
     assert results[0]["structuredContent"]["task_status"] == "completed"
 
 
+@both_parsers
 async def test_what_outlives_the_drain_is_told_so_and_the_exit_is_clean_all_the_same(
     cyberun: PatientPlatform, era: str
 ) -> None:
     async def lose() -> None:
-        wait = request(era, "stream_task_events", {"task_id": f"slow.{era}"}, progressToken="t")
+        arguments = {"task_id": f"slow.{era}", "timeout_seconds": 600}
+        wait = request(era, "stream_task_events", arguments, progressToken="t")
         reply = messages_of(await client.post("/mcp", **wait))[-1]
         assert "had to end before the call did" in reply["error"]["message"]
 
@@ -73,27 +76,27 @@ async def test_what_outlives_the_drain_is_told_so_and_the_exit_is_clean_all_the_
         async with ours.client() as client, anyio.create_task_group() as tasks:
             tasks.start_soon(lose)
             await waiting(cyberun, f"slow.{era}")
-            began = time.monotonic()
             ours.signal(signal.SIGTERM)
         assert ours.ended() == 0
-        assert time.monotonic() - began < 5
         assert "Traceback" not in ours.log
 
 
+@both_parsers
 async def test_a_second_signal_does_not_wait_for_anyone(cyberun: PatientPlatform) -> None:
     async def be_left() -> None:
-        wait = request("auto", "stream_task_events", {"task_id": "slow.two"}, progressToken="t")
+        arguments = {"task_id": "slow.two", "timeout_seconds": 600}
+        wait = request("auto", "stream_task_events", arguments, progressToken="t")
         with suppress(httpx2.TransportError):  # nobody sees to it any more
             await client.post("/mcp", **wait)
 
-    with endpoint(cyberun.base_url) as ours:
+    with endpoint(cyberun.base_url, "--drain-seconds", "600") as ours:
         async with ours.client() as client, anyio.create_task_group() as tasks:
             tasks.start_soon(be_left)
             await waiting(cyberun, "slow.two")
             ours.signal(signal.SIGINT)
             await red(client)
             ours.signal(signal.SIGINT)
-        assert ours.ended(within=5) == 0
+        assert ours.ended() == 0
 
 
 async def never_answered(exchange: Exchange, _: Subject) -> None:

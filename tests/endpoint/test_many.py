@@ -7,7 +7,8 @@ import pytest
 
 from tests.endpoint.calls import call
 from tests.endpoint.conftest import PatientPlatform
-from tests.endpoint.process import endpoint, until
+from tests.endpoint.process import endpoint
+from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot be told to stop in order")
 
@@ -21,14 +22,15 @@ async def test_waits_that_begin_at_once_all_end_and_other_calls_are_answered_mea
     ended: list[str] = []
 
     async def wait(task_id: str) -> None:
-        result = await call(client, era, "stream_task_events", {"task_id": task_id}, progressToken="t")
+        arguments = {"task_id": task_id, "timeout_seconds": 600}
+        result = await call(client, era, "stream_task_events", arguments, progressToken="t")
         ended.append(result["structuredContent"]["task_status"])
 
     with endpoint(cyberun.base_url, "--workers", workers, "--log-level", "warning", open_files=128) as ours:
         async with ours.client() as client, anyio.create_task_group() as tasks:
             for task_id in begun:
                 tasks.start_soon(wait, task_id)
-            await until(lambda: sum(bool(cyberun.seen(task, "events")) for task in begun) == len(begun), 30)
+            await until(lambda: sum(bool(cyberun.seen(task, "events")) for task in begun) == len(begun))
             for _ in range(20):
                 assert not (await call(client, era, "list_workflows")).get("isError")
             cyberun.release()

@@ -8,13 +8,15 @@ import httpx2
 import pytest
 
 from tests.endpoint.calls import call, request
-from tests.endpoint.conftest import PatientPlatform
+from tests.endpoint.conftest import PatientPlatform, both_parsers
 from tests.endpoint.process import endpoint
 from tests.endpoint.proxy import CADDY, NGINX, caddy, nginx
+from tests.waiting import GUARD
 
 Proxy = Callable[[list[int]], AbstractContextManager[str]]
 
 
+@both_parsers
 @pytest.mark.parametrize(
     "proxy",
     [
@@ -24,11 +26,11 @@ Proxy = Callable[[list[int]], AbstractContextManager[str]]
 )
 async def test_progress_passes_a_proxy_while_the_task_runs(proxy: Proxy, cyberun: PatientPlatform, era: str) -> None:
     task_id = f"slow.{proxy.__name__}-{era}"
-    wait = request(era, "stream_task_events", {"task_id": task_id}, progressToken="t")
-    with endpoint(cyberun.base_url, "--allowed-host", "127.0.0.1") as ours, anyio.fail_after(20):
+    wait = request(era, "stream_task_events", {"task_id": task_id, "timeout_seconds": 600}, progressToken="t")
+    with endpoint(cyberun.base_url, "--allowed-host", "127.0.0.1") as ours, anyio.fail_after(GUARD):
         port = int(ours.url.rsplit(":", 1)[1])
         with proxy([port, port, port]) as url:
-            async with httpx2.AsyncClient(base_url=url, timeout=10) as client:
+            async with httpx2.AsyncClient(base_url=url, timeout=GUARD) as client:
                 assert not (await call(client, era, "list_workflows")).get("isError")
                 assert (await client.get("/metrics")).status_code == 404
                 async with client.stream("POST", "/mcp", **wait) as answer:

@@ -12,31 +12,40 @@ import httpx2
 import pytest
 
 from tests.endpoint.calls import KEY, call, request
-from tests.endpoint.conftest import PatientPlatform
+from tests.endpoint.conftest import PatientPlatform, both_parsers
 from tests.endpoint.process import Endpoint, endpoint
 from tests.endpoint.proxy import NGINX, free_ports, nginx
 from tests.faults.exchange import Exchange
 from tests.faults.platform import Subject
+from tests.waiting import GUARD, until
 
 pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed (Debian: apt-get install nginx-light)")
 
-CALLERS = 3  # of each era
+CALLERS = [f"{era} {number}" for era in ("legacy", "auto") for number in range(3)]
 HOSTS = ("--allowed-host", "127.0.0.1", "--trusted-proxy", "127.0.0.1")
 
 
 @dataclass
 class Load:
-    """What came of the calls of all callers."""
+    """What came of the calls of all callers, and how many rounds of calls each has made."""
 
     answered: Counter[str] = field(default_factory=Counter)
     lost: list[str] = field(default_factory=list)
+    rounds: Counter[str] = field(default_factory=Counter)
     stopped: bool = False
 
-    async def call_on_and_on(self, url: str, era: str, number: int) -> None:
-        async with httpx2.AsyncClient(base_url=url, timeout=20) as client:
+    async def call_on_and_on(self, url: str, era: str, number: str) -> None:
+        async with httpx2.AsyncClient(base_url=url, timeout=GUARD) as client:
             while not self.stopped:
+                arguments = {"task_id": f"short.{era}{number}", "timeout_seconds": 600}
                 await self._one(client, era, "list_workflows", {})
-                await self._one(client, era, "stream_task_events", {"task_id": f"short.{era}{number}"})
+                await self._one(client, era, "stream_task_events", arguments)
+                self.rounds[f"{era} {number}"] += 1
+
+    async def go_on(self, rounds: int = 2) -> None:
+        """Until each caller has made one whole round of calls, whatever it was at when this began."""
+        before = Counter(self.rounds)
+        await until(lambda: all(self.rounds[each] >= before[each] + rounds for each in CALLERS))
 
     async def _one(self, client: httpx2.AsyncClient, era: str, tool: str, arguments: dict[str, object]) -> None:
         try:
@@ -93,16 +102,18 @@ async def served(cyberun: PatientPlatform) -> AsyncIterator[tuple[Replicas, str]
 async def under_load(url: str) -> AsyncIterator[Load]:
     load = Load()
     async with anyio.create_task_group() as tasks:
-        for number in range(CALLERS):
-            for era in ("legacy", "auto"):
-                tasks.start_soon(load.call_on_and_on, url, era, number)
+        for caller in CALLERS:
+            era, number = caller.split()
+            tasks.start_soon(load.call_on_and_on, url, era, number)
         yield load
+        await load.go_on()
         load.stopped = True
     for era in ("legacy", "auto"):
         assert load.answered[f"{era} list_workflows"] >= 3
         assert load.answered[f"{era} stream_task_events"] >= 3
 
 
+@both_parsers
 async def test_restarts_under_load_lose_no_call_and_a_kill_only_those_it_interrupts(cyberun: PatientPlatform) -> None:
     async with served(cyberun) as (replicas, url):
         async with under_load(url) as load:
@@ -110,29 +121,28 @@ async def test_restarts_under_load_lose_no_call_and_a_kill_only_those_it_interru
                 ours.signal(signal.SIGTERM)
                 status = await anyio.to_thread.run_sync(ours.ended)
                 assert status == 0
-                await anyio.sleep(0.3)
+                await load.go_on()
                 await replicas.start(int(ours.url.rpartition(":")[2]))
         assert load.lost == []
 
         async with under_load(url) as load:
-            await anyio.sleep(0.5)
+            await load.go_on()
             ours = replicas.running[-1]
             ours.signal(signal.SIGKILL)
-            await anyio.sleep(0.5)
+            await load.go_on()
             lost_at_once = list(load.lost)
             await replicas.start(int(ours.url.rpartition(":")[2]))
-            await anyio.sleep(0.5)
         assert load.lost == lost_at_once
-        assert len(lost_at_once) <= 2 * CALLERS
+        assert len(lost_at_once) <= len(CALLERS)
         assert not [each for each in lost_at_once if "session" in each.lower()]
 
 
 async def test_progress_arrives_through_the_proxy_while_the_task_runs(cyberun: PatientPlatform, era: str) -> None:
     [port] = free_ports(1)
     with endpoint(cyberun.base_url, *HOSTS, "--port", str(port)), nginx([port]) as url:
-        sent = request(era, "stream_task_events", {"task_id": f"slow.{era}"}, progressToken="t")
+        sent = request(era, "stream_task_events", {"task_id": f"slow.{era}", "timeout_seconds": 600}, progressToken="t")
         async with (
-            httpx2.AsyncClient(base_url=url, timeout=10, headers={"Authorization": KEY}) as client,
+            httpx2.AsyncClient(base_url=url, timeout=GUARD, headers={"Authorization": KEY}) as client,
             client.stream("POST", "/mcp", **sent) as answer,
         ):
             lines = answer.aiter_lines()

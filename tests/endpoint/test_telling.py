@@ -85,7 +85,7 @@ async def test_numbers_and_log_lines_tell_what_happened_and_no_key_is_among_them
             await call(client, era, "presign_file_upload", {"body": {"file_name": "a.png"}})
             assert (await call(client, era, "get_task", {"task_id": KEY}))["structuredContent"]["id"] == KEY
             cyberun.release()
-            arguments = {"task_id": f"slow.{era}", "timeout_seconds": 30}
+            arguments = {"task_id": f"slow.{era}", "timeout_seconds": 600}
             await call(client, era, "stream_task_events", arguments, progressToken="t")
             await client.post("/mcp", headers={"Authorization": f"Bearer {KEY.replace('sk-', 'xx-')}"})
             named = request(era, "list_agents")

@@ -1,11 +1,12 @@
-"""One play of all scenes, over stdio and HTTP, in both eras and with both HTTP parsers; and scenes on a virtual clock."""
+"""One play of all scenes, over every channel; and scenes on a virtual clock."""
 
 import anyio
 import pytest
 
 from tests.faults.platform import FaultyPlatform, running
-from tests.faults.stage import CHANNELS, Outcome, Scene, http_servers, play, until
+from tests.faults.stage import CHANNELS, Outcome, Scene, http_servers, play
 from tests.faults.virtual import played_at_once
+from tests.waiting import until
 
 
 @pytest.fixture(scope="session")

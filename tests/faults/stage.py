@@ -1,9 +1,10 @@
 """Where faults are played: real server processes between SDK clients and the faulty platform.
 
 A test names what it calls and how the platform answers with `@scene`. Its fixture `outcome` is what came of that over
-each channel, with real processes and sockets: all scenes of a run are played side by side, because most of their time is
-waiting. Nothing about an `outcome` may depend on how fast the machine is. A claim about time belongs into a test with
-the fixture `timed`, which plays its scene on a virtual clock (`virtual.py`).
+each channel (stdio and HTTP, both eras, both HTTP parsers), with real processes and sockets. All scenes of a run are
+played side by side, because most of their time is waiting. Nothing about an `outcome` may depend on how fast the
+machine is. A claim about time needs the fixture `timed` instead, which plays its scene on a virtual clock
+(`virtual.py`).
 """
 
 import os
@@ -38,7 +39,6 @@ CHANNELS = [
 ]
 COMMAND = str(Path(sys.executable).with_name("cyberun-mcp"))
 
-GUARD = 60  # seconds after which what a test waits for will never come
 AT_ONCE = 8  # scenes played at a time over one channel; more would only slow each other down
 
 
@@ -167,13 +167,6 @@ async def call(client: Client, platform: FaultyPlatform, identifier: str, tool: 
 
 def filled_in(arguments: dict[str, Any], identifier: str) -> dict[str, Any]:
     return {name: identifier if value == "{id}" else value for name, value in arguments.items()}
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that another process or thread does."""
-    with anyio.fail_after(GUARD):
-        while not condition():  # noqa: ASYNC110 - nobody over there could set an event of ours
-            await anyio.sleep(0.01)
 
 
 async def play(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from itertools import pairwise
 
-from pytest import approx
+import pytest
 
 from tests.faults.exchange import Exchange
 from tests.faults.platform import Script, Subject
@@ -32,7 +32,7 @@ def test_a_task_without_an_event_stream_is_polled(outcome: Outcome) -> None:
 def test_a_task_without_an_event_stream_is_asked_every_poll_interval(timed: Outcome) -> None:
     was_polled(timed)
     asked = [seen.at for seen in timed.seen("")]
-    assert [later - earlier for earlier, later in pairwise(asked)] == approx([POLL, POLL])
+    assert [later - earlier for earlier, later in pairwise(asked)] == pytest.approx([POLL, POLL])
 
 
 @scene("stream_task_events", WAIT, events=blocked(405), itself=completes_when_asked_thrice)

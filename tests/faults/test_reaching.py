@@ -15,7 +15,6 @@ from tests.faults.platform import FaultyPlatform, Subject, running
 from tests.faults.stage import (
     CALL,
     CHANNELS,
-    GUARD,
     IDLE,
     PATIENT,
     POLL,
@@ -24,15 +23,15 @@ from tests.faults.stage import (
     connected,
     http_server,
     parts_of,
-    until,
 )
 from tests.faults.virtual import connected_in_memory
 from tests.faults.waits import GAP
 from tests.parsers import environment_of
 from tests.properties.virtual_clock import run_at_once
+from tests.waiting import GUARD, until
 
 OPENS = 1.5  # seconds until a platform on the virtual clock can be reached
-CROWD = 300  # waits at a time; three times what ordinary calls have connections for
+CROWD = 150  # waits at a time; half as many again as ordinary calls have connections for
 RUN: dict[str, Any] = {"workflow_slug": "fox", "body": {}}
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from itertools import pairwise
 
-from pytest import approx
+import pytest
 
 from tests.faults.exchange import Exchange
 from tests.faults.platform import Subject
@@ -94,4 +94,4 @@ def test_progress_that_repeats_goes_back_or_is_no_number_is_told_all_the_same(ti
     is_done(timed)
     values = [told.value for told in timed.told]
     assert rises(values)
-    assert values == approx([0, 0.5, 0.5, 0.5, 0.999, 0.999, 0.999, 0.999, 0.999, 1])
+    assert values == pytest.approx([0, 0.5, 0.5, 0.5, 0.999, 0.999, 0.999, 0.999, 0.999, 1])

@@ -1,6 +1,6 @@
 """A wait survives whatever happens to the event stream, within its deadline, and tells how it fared."""
 
-from pytest import approx
+import pytest
 
 from tests.faults.exchange import Exchange
 from tests.faults.platform import Subject
@@ -72,7 +72,7 @@ def test_a_silent_stream_is_decided_by_the_task_itself(outcome: Outcome) -> None
 @silent
 def test_a_silent_stream_is_given_up_after_the_idle_time(timed: Outcome) -> None:
     is_done(timed, via="polling")
-    assert timed.took == approx(IDLE + GAP)
+    assert timed.took == pytest.approx(IDLE + GAP)
     assert len(timed.seen("events")) == len(timed.seen("")) == len(timed.seen("result")) == 1
     assert timed.seen("events")[0] in timed.platform.hung_up
 
@@ -100,7 +100,7 @@ def test_a_stream_that_never_begins_is_decided_by_the_task_itself(outcome: Outco
 def test_a_stream_that_never_begins_is_given_up_after_the_idle_time_and_tried_again(timed: Outcome) -> None:
     is_done(timed, via="polling")
     assert timed.answer["source"] == {"via": "polling", "events": 0, "reconnects": 1, "polls": 2}
-    assert timed.took == approx(2 * IDLE + 0.075 + GAP, abs=0.025)  # between the two a pause of 0.05 to 0.1 s
+    assert timed.took == pytest.approx(2 * IDLE + 0.075 + GAP, abs=0.025)  # between the two a pause of 0.05 to 0.1 s
 
 
 async def already_over(exchange: Exchange, subject: Subject) -> None:
@@ -121,7 +121,7 @@ def test_a_task_that_is_already_over_is_told_without_another_look(outcome: Outco
 @over
 def test_a_task_that_is_already_over_is_told_at_once(timed: Outcome) -> None:
     is_done(timed, via="polling")
-    assert timed.took == approx(2 * GAP)
+    assert timed.took == pytest.approx(2 * GAP)
 
 
 async def never_closes(exchange: Exchange, subject: Subject) -> None:
@@ -144,7 +144,7 @@ def test_a_stream_that_stays_open_after_the_end_is_closed_by_us(outcome: Outcome
 @unclosed
 def test_a_stream_that_stays_open_after_the_end_is_not_waited_for(timed: Outcome) -> None:
     is_done(timed)
-    assert timed.took == approx(2 * GAP)
+    assert timed.took == pytest.approx(2 * GAP)
 
 
 async def completed_without_output(exchange: Exchange, subject: Subject) -> None:

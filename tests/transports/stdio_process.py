@@ -2,11 +2,14 @@
 
 import json
 import os
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any
+
+from tests.waiting import wait_until
 
 COMMAND = [sys.executable, "-m", "cyberun_mcp"]
 KEY = "sk-canary0123456789"
@@ -32,6 +35,10 @@ class Pipe:
         self.stdin.write("".join(json.dumps({"jsonrpc": "2.0", **each}) + "\n" for each in messages))
         self.stdin.flush()
 
+    def wait_until_read(self) -> None:
+        """Until the server has taken all that was sent, whether or not it answers."""
+        wait_until(lambda: unread(self.stdin) == 0)
+
     def line(self) -> str:
         line = self.stdout.readline()
         assert line, "the server closed stdout"
@@ -52,6 +59,15 @@ class Pipe:
         answer = self.answer_to(number)
         self.send({"method": "notifications/initialized"})
         return answer
+
+
+def unread(pipe: IO[Any]) -> int:
+    """How many bytes lie in a pipe. (On macOS the writing end cannot tell and says 0.)"""
+    import fcntl
+    import termios
+
+    [size] = struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, struct.pack("i", 0)))
+    return int(size)
 
 
 @contextmanager

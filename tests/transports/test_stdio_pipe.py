@@ -5,24 +5,26 @@ import os
 import socket
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCNotification, JSONRPCRequest
 
-from cyberun_mcp.transports.pipe import Incoming, Outgoing, open_pipe
+from cyberun_mcp.transports.pipe import PARTING, Incoming, Outgoing, open_pipe
 from cyberun_mcp.transports.wire import Wire
-from tests.transports.stdio_process import COMMAND, KEY, server
+from tests.properties.virtual_clock import run_at_once
+from tests.transports.stdio_process import COMMAND, KEY, server, unread
+from tests.waiting import GUARD, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the SDK's reader serves there")
 MIB = 2**20
+A_LOT = 48 * 1024  # bytes in a pipe that nobody reads; it takes 64 kB, and with the next answer it is full
 INITIALIZE = {
     "id": 1,
     "method": "initialize",
@@ -106,7 +108,7 @@ async def test_messages_wait_for_a_client_that_does_not_read_and_keep_their_orde
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(send_all)
-            await anyio.sleep(0.1)
+            await anyio.wait_all_tasks_blocked()
             assert len(sent) < 10  # what a pipe takes, and no more
             with os.fdopen(from_us, "rb", closefd=False) as reader:
                 read = [json.loads(await anyio.to_thread.run_sync(reader.readline)) for _ in range(50)]
@@ -124,13 +126,15 @@ async def test_reading_stops_while_a_crowd_waits_to_be_answered() -> None:
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(answer_all)
-            written, began = 0, time.monotonic()
-            while time.monotonic() - began < 0.3:
+            written, full = 0, 0
+            while full < 100:  # turns of the event loop in a row in which nothing was read
                 try:
                     written += os.write(to_us, lines({"id": 1, "method": "x"}) * 100)
+                    full = 0
                 except BlockingIOError:
-                    await anyio.sleep(0.01)
-            assert written < 2 * MIB  # the pipe, one chunk of lines, and the crowd's
+                    await anyio.lowlevel.checkpoint()
+                    full += 1
+                assert written < 2 * MIB  # the pipe, one chunk of lines, and the crowd's
             tasks.cancel_scope.cancel()
 
 
@@ -141,16 +145,19 @@ async def test_a_signal_between_two_lines_ends_the_reading_too() -> None:
         assert isinstance(received, SessionMessage)
         assert isinstance(received.message, JSONRPCRequest)
         incoming.end()
-        with anyio.fail_after(5), pytest.raises(anyio.EndOfStream):
+        with anyio.fail_after(GUARD), pytest.raises(anyio.EndOfStream):
             await incoming.receive()
 
 
-async def test_after_a_signal_a_client_that_does_not_read_is_not_waited_for() -> None:
-    with pipes() as (_, incoming, outgoing, _):
-        await outgoing.send(notification("x" * MIB))
-        incoming.end()
-        with anyio.fail_after(2):
+def test_after_a_signal_a_client_that_does_not_read_is_not_waited_for() -> None:
+    async def play() -> float:
+        with pipes() as (_, incoming, outgoing, _):
+            await outgoing.send(notification("x" * MIB))
+            incoming.end()
             await outgoing.aclose()
+            return anyio.current_time()
+
+    assert run_at_once(play) == PARTING
 
 
 async def test_what_is_no_message_is_passed_on_as_the_error_it_is_and_the_last_line_needs_no_end() -> None:
@@ -174,16 +181,16 @@ def test_a_client_that_reads_no_more_ends_the_server() -> None:
         pipe.receive()
         pipe.stdout.close()
         pipe.send({**REFUSED_CALL, "id": 3})
-        assert pipe.process.wait(timeout=10) == 0
+        assert pipe.process.wait(timeout=GUARD) == 0
 
 
 def test_signals_end_a_server_whose_client_does_not_read() -> None:
     with server() as pipe:
         pipe.initialize()
         pipe.send(*({"id": number, "method": "tools/list", "params": {"x": 1}} for number in range(2, 20)))
-        time.sleep(1)
+        wait_until(lambda: unread(pipe.stdout) > A_LOT)
         pipe.process.terminate()
-        assert pipe.process.wait(timeout=5) == 0
+        assert pipe.process.wait(timeout=GUARD) == 0
 
 
 def test_sockets_serve_as_well_even_when_the_client_has_closed_its_half_of_stdout() -> None:
@@ -209,12 +216,12 @@ def test_one_socket_for_both_directions_serves_too() -> None:
 def test_a_file_is_served_by_the_sdks_reader(tmp_path: Path) -> None:
     (tmp_path / "in").write_bytes(lines(*HANDSHAKE))
     with served_on((tmp_path / "in").open("rb"), (tmp_path / "out").open("wb")) as process:
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=GUARD) == 0
     assert json.loads((tmp_path / "out").read_bytes())["id"] == 1
 
 
 def test_nothing_at_all_on_stdin_is_the_end() -> None:
-    finished = subprocess.run(COMMAND, stdin=subprocess.DEVNULL, capture_output=True, timeout=20, check=False)
+    finished = subprocess.run(COMMAND, stdin=subprocess.DEVNULL, capture_output=True, timeout=GUARD, check=False)
     assert (finished.returncode, finished.stdout) == (0, b"")
 
 
@@ -228,7 +235,7 @@ def test_one_pipe_for_stdout_and_stderr_does_not_make_logging_fail() -> None:
     ):
         client.write(lines(*HANDSHAKE, *[{**REFUSED_CALL, "id": number} for number in range(2, 500)]))
         client.flush()
-        time.sleep(1)  # by now the pipe is full, and whoever writes to it waits
+        wait_until(lambda: unread(reader) > A_LOT)
         answered: set[int] = set()
         while len(answered) < 499:
             line = reader.readline()
@@ -240,8 +247,11 @@ PRINTING = """
 import os, subprocess, sys, threading, time
 from cyberun_mcp.handshake import main
 
+at_first = os.fstat(1).st_ino
+
 def pollute():
-    time.sleep(0.2)
+    while os.fstat(1).st_ino == at_first:  # until stdout has been claimed; no earlier is anybody kept from it
+        time.sleep(0.01)
     while True:
         print("stray", flush=True)
         os.write(1, b"stray\\n")
@@ -259,13 +269,19 @@ def test_nothing_but_the_server_can_write_to_the_client() -> None:
         [sys.executable, "-c", PRINTING],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         env=environment,
     )
     with process:
         assert process.stdin is not None
         assert process.stdout is not None
+        assert process.stderr is not None
         process.stdin.write(lines(*HANDSHAKE, REFUSED_CALL))
         process.stdin.flush()
-        threading.Timer(1, process.stdin.close).start()
-        assert [json.loads(line)["id"] for line in process.stdout] == [1, 2]
+        assert [json.loads(process.stdout.readline())["id"] for _ in range(2)] == [1, 2]
+        strays = 0
+        while strays < 20:  # of each kind some, and all of them on stderr
+            strays += process.stderr.readline() == b"stray\n"
+        process.stdin.close()
+        assert process.stderr.read()
+        assert process.stdout.read() == b""
