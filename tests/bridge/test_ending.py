@@ -72,8 +72,8 @@ def test_a_session_is_closed_at_the_end() -> None:
         client.ask({"id": 1, "method": "ping"})
         client.stdin.close()
         client.process.wait(GUARD)
-    assert remote.asked[-1].verb == "DELETE"
-    assert remote.asked[-1].headers["mcp-session-id"] == "s"
+    [closed] = [asked for asked in remote.asked if asked.verb == "DELETE"]
+    assert closed.headers["mcp-session-id"] == "s"
 
 
 def test_the_bridge_loads_neither_the_sdk_nor_anything_as_heavy() -> None:
