@@ -89,6 +89,7 @@ async def test_the_last_word_of_one_that_ends_at_once_is_told() -> None:
         await start(script("import sys; sys.stderr.write('x' * (1 << 20) + chr(10)); sys.exit('no luck today')"))
 
 
-async def test_one_that_never_ends_its_line_is_no_server() -> None:
+async def test_one_that_never_ends_its_line_is_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(starting, "ENDING", 0.01)  # it does not look at its input, so it never ends by itself
     with pytest.raises(Fails, match="not an MCP server"):
         await start(script("import sys\nwhile True: sys.stdout.write('x' * 65536)"))
