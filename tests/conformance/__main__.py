@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import anyio
@@ -20,6 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from cyberun_mcp.emulator import emulator
 from cyberun_mcp.settings import Settings
 from cyberun_mcp.transports import http
+from cyberun_mcp.transports.client_connection import client_connections
 from cyberun_mcp.transports.serving import listen
 from tests.conformance.fixtures import build_server_with_fixtures
 from tests.node.installing import node, npm_package
@@ -68,7 +70,11 @@ async def endpoint() -> AsyncIterator[str]:
         with mock.patch.object(http, "build_server", build_server_with_fixtures):
             application = http.Application(Settings(base_url=platform.base_url))
         app = with_key(application.asgi, platform.api_key)
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
+        protocol: Any = client_connections(
+            application.endpoint, application.metrics
+        )  # trims header values, as we serve
+        config = uvicorn.Config(app, http=protocol, log_config=None, access_log=False, lifespan="off")
+        server = uvicorn.Server(config)
         async with application.running(), anyio.create_task_group() as tasks:
             tasks.start_soon(server.serve, [listener])
             yield f"http://127.0.0.1:{listener.getsockname()[1]}{http.PATH}"
