@@ -52,15 +52,16 @@ PerPage = Annotated[int, Field(ge=1, le=100, description="Items a page, 1 to 100
 
 def parse_arguments(tool: str, model: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any]:
     """The validated arguments by name. Raises InvalidArguments naming ten wrong ones and all the valid ones."""
-    unknown = [name for name in given if name not in model.model_fields]
-    dropped = set(unknown[MOST_PROBLEMS:])
+    known = model.model_fields
+    unknown = [name for name in given if name not in known]
+    looked_at = [*(name for name in known if name in given), *unknown[:MOST_PROBLEMS]]
     try:
-        parsed = model.model_validate({name: value for name, value in given.items() if name not in dropped})
+        parsed = model.model_validate({name: given[name] for name in looked_at})
     except ValidationError as error:
         schema = input_schema(model)
         errors = error.errors(include_url=False)
         problems = [shortened(_problem(schema, each), LONGEST_PROBLEM) for each in errors[:MOST_PROBLEMS]]
-        more = len(errors) + len(dropped) - len(problems)
+        more = len(errors) + len(unknown[MOST_PROBLEMS:]) - len(problems)
         lines = [
             f"Invalid arguments for {tool}; nothing was sent.",
             *problems,
@@ -68,7 +69,7 @@ def parse_arguments(tool: str, model: type[BaseModel], given: Mapping[str, Any])
             _valid(schema),
         ]
         raise InvalidArguments("\n".join(lines)) from error
-    return {name: getattr(parsed, name) for name in model.model_fields}
+    return {name: getattr(parsed, name) for name in known}
 
 
 def _problem(schema: JsonSchema, error: ErrorDetails) -> str:
