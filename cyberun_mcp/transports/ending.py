@@ -19,10 +19,10 @@ from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse, RequestId
 
 from cyberun_mcp.tools.in_flight import CallsInFlight
+from cyberun_mcp.transports.pipe import PARTING
 
 CALLS = 5.0  # seconds for calls at the end of input
 RUNS = 2.0  # seconds for sent runs after a signal; clients kill what is still there some seconds later
-LAST_ANSWERS = 0.2  # seconds in which the last answers are written
 
 
 class Ending:
@@ -78,7 +78,7 @@ class Ending:
                 await self._in_flight.sent_runs_to_end()
         self._in_flight.give_up_runs()
         self._hurry()
-        with anyio.move_on_after(LAST_ANSWERS):
+        with anyio.move_on_after(PARTING):
             await self._all_answered()
 
     async def _all_answered(self) -> None:
