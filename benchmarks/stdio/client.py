@@ -16,6 +16,7 @@ INTRODUCTION = {
 }
 ALONE, CROWDED, WARM_UP = 400, 800, 100  # calls one at a time, calls with `CROWD` in flight, and calls before either
 CROWD = 32
+IN_TURN = 1_000  # calls of either server
 EVENTS = 5_000
 
 
@@ -142,6 +143,28 @@ def measure_calls(
                 client.send("tools/call", params)
         crowded = CROWDED / (time.perf_counter() - began)
     return Calls(statistics.median(taken), statistics.quantiles(taken, n=100)[-1], ALONE / sum(taken), crowded)
+
+
+def measure_in_turn(
+    first: Sequence[str], second: Sequence[str], environment: Mapping[str, str], call: tuple[str, Mapping[str, Any]]
+) -> float:
+    """How long a call of the second server takes, as a part of one of the first.
+
+    Both run at the same time and are asked in turn, so that whatever else the machine does holds up both alike.
+    """
+    params = {"name": call[0], "arguments": call[1]}
+    with started(first, environment) as one, started(second, environment) as other:
+        taken: dict[Client, list[float]] = {one: [], other: []}
+        for client in taken:
+            client.initialize()
+            for _ in range(WARM_UP):
+                client.ask("tools/call", params)
+        for number in range(IN_TURN):
+            for client in (one, other) if number % 2 else (other, one):
+                began = time.perf_counter()
+                client.ask("tools/call", params)
+                taken[client].append(time.perf_counter() - began)
+    return statistics.median(taken[other]) / statistics.median(taken[one])
 
 
 def measure_events(command: Sequence[str], environment: Mapping[str, str]) -> float:
