@@ -48,7 +48,7 @@ async def replies(endpoint: Endpoint, answer: Answer, request: Message, position
                 yield reply
             else:
                 answer.doubtful = True
-                logger.warning("The remote answers another request in the stream for a %s; left out", request.method)
+                logger.warning("The remote answers another request than the one this stream is for; left out")
         return
     content = await answer.read()
     body = _message(content) if answer.media_type == "application/json" else None
