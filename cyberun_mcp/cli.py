@@ -123,8 +123,8 @@ def bridge(url: str, header: tuple[str, ...], header_file: Path | None, allow_ht
 
     A call is sent once. If its answer is lost, its error says so, and that it may have been carried out. A remote that
     sends nothing for 60 seconds is asked, again every 30 seconds, by a ping on another connection whether it is there.
-    The call ends with that error when the remote could not be connected to twice in a row, when it answers the ping but
-    no longer sends the comments it used to send in such pauses, and after 300 seconds without a byte in any case.
+    The call ends with that error when the remote could not be connected to twice in a row, when it answers the ping
+    but no longer sends the comments it used to send in such pauses, and after 300 seconds without a byte in any case.
     """
     from cyberun_mcp.bridge.process import run_bridge
     from cyberun_mcp.errors import ConfigurationError
