@@ -59,7 +59,8 @@ class EndpointSettings:
     )
     client_tokens: Path | None = setting(
         None,
-        "With --own-key: file with one SHA-256 (hex) per line of the bearer tokens let in; SIGHUP reads it again.",
+        "With --own-key: file with one SHA-256 (hex) per line of the bearer tokens let in. SIGHUP reads it again; a "
+        "file that cannot be used leaves the old tokens in force, and the log says why.",
         _EXISTING_FILE,
     )
     allowed_host: tuple[str, ...] = setting(

@@ -117,8 +117,10 @@ def _put(file: Path, before: str | None, after: str | None, *, key_in_clear: boo
         return Done(file, changed=False, key_in_clear=key_in_clear)
     try:
         copy = files.replace(file, before, after, private=key_in_clear)
-    except (files.Changed, files.Protected) as error:
+    except files.Changed as error:
         raise Refused(str(error)) from error
+    except files.Protected as error:
+        raise Refused(f"{file} {error}") from error
     except OSError as error:
         raise Refused(f"{file} cannot be written: {error.strerror}.") from error
     return Done(file, changed=True, copy=copy, key_in_clear=key_in_clear)

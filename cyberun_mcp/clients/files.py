@@ -22,7 +22,7 @@ class Changed(Exception):
 
 
 class Protected(Exception):
-    """This user must not replace the file, so nothing was written; the text says what to do."""
+    """This user must not replace the file, so nothing was written; the text says why, and what to do."""
 
 
 def read(path: Path) -> str | None:
@@ -42,13 +42,15 @@ def replace(path: Path, before: str | None, after: str, *, private: bool = False
     _refuse_if_changed(target, before)
     present = None if before is None else target.stat()
     if present and not present.st_mode & stat.S_IWUSR:  # which stops neither root nor a rename
-        raise Protected(f"{target} is read-only, so it was left alone. To have it changed: {_unlocking(target)}")
+        raise Protected(f"is read-only, so it was left alone. To have it changed: {_unlocking(target)}")
     _make_folder(target.parent)
-    copy = None if before is None or present is None else _back_up(target, before, present)
+    copy: Path | None = None
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             _fill(file, after, like=present or _model(target.parent), private=private or present is None)
+        if before is not None and present is not None:
+            copy = _back_up(target, before, present)
         _refuse_if_changed(target, before)
         Path(name).replace(target)
     except BaseException:
@@ -118,6 +120,7 @@ def _fill(file: IO[bytes], text: str, *, like: os.stat_result | None, private: b
             try:
                 os.fchown(handle, like.st_uid, like.st_gid)
             except PermissionError as error:
-                raise Protected("It belongs to another user or group; run the command as its owner.") from error
+                what = "belongs to another user or group, so it was left alone: run the command as its owner."
+                raise Protected(what) from error
         os.fchmod(handle, PRIVATE if private else like.st_mode & 0o777)
     os.fsync(handle)
