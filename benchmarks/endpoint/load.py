@@ -18,7 +18,9 @@ _COMPLETED = re.compile(rb'"task_status": ?"completed"')
 _FAILED = re.compile(rb'"isError": ?true|"error": ?\{')
 
 
-def request(era: str, tool: str, arguments: dict[str, Any], token: str | None = None) -> bytes:
+def request(
+    era: str, tool: str, arguments: dict[str, Any], token: str | None = None, key: str = "sk-benchmark"
+) -> bytes:
     """The bytes of one `tools/call`."""
     meta: dict[str, Any] = dict(_ENVELOPE) if era == "2026" else {}
     if token:
@@ -28,7 +30,7 @@ def request(era: str, tool: str, arguments: dict[str, Any], token: str | None = 
     headers = [
         "POST /mcp HTTP/1.1",
         "Host: 127.0.0.1:8000",
-        "Authorization: Bearer sk-benchmark",
+        f"Authorization: Bearer {key}",
         "Accept: application/json, text/event-stream",
         "Content-Type: application/json",
         f"MCP-Protocol-Version: {VERSIONS[era]}",

@@ -16,6 +16,12 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 FASTMCP = ROOT / ".venv-fastmcp"
 OPEN_FILES = 20_000
+_WITHOUT_FAST = """
+import sys
+sys.modules.update(uvloop=None, httptools=None)
+from cyberun_mcp.handshake import main
+sys.exit(main())
+"""
 
 
 @dataclass
@@ -53,6 +59,14 @@ def ours(base_url: str, *flags: str) -> Iterator[Server]:
     command = [str(Path(sys.executable).with_name("cyberun-mcp")), "http", "--base-url", base_url, *flags]
     command += ["--log-level", "warning"]
     with _server("cyberun-mcp", command, "--port") as server:
+        yield server
+
+
+@contextmanager
+def ours_without_fast(base_url: str) -> Iterator[Server]:
+    """The same as where the extra `fast` is not installed: neither uvloop nor httptools can be imported."""
+    command = [sys.executable, "-P", "-c", _WITHOUT_FAST, "http", "--base-url", base_url, "--log-level", "warning"]
+    with _server("cyberun-mcp without fast", command, "--port") as server:
         yield server
 
 

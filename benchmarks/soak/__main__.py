@@ -1,11 +1,18 @@
-"""Ten thousand mixed calls and 200 waits over each transport, with faults in one request of twenty.
+"""Mixed calls with faults, a crowd of waits, and memory over many calls and many waits.
 
-    python -m benchmarks.soak [--calls 10000] [--waits 200] [--crowd 1000] [--seed 1]
+    python -m benchmarks.soak [mixed] [crowd] [calls] [waits] [--without-fast] [--minutes 60]    (default: mixed crowd)
 
-Run it from the root of the repository, in an environment with the `dev` extra, on Linux. The status is 1 when a task
-was lost, a run repeated, an error internal, or when the server's open files or memory grew by more than 5 % after the
-warm-up, which is a third of the load on top. Then, over HTTP, a crowd of waits is left waiting, and ordinary calls are
-timed with and without it.
+Run it from the root of the repository, in an environment with the extras `dev` and `fast`, on Linux.
+
+mixed   Ten thousand mixed calls and 200 waits over each transport, with faults in one request of twenty. It fails when
+        a task was lost, a run repeated, an error internal, or when the server's open files or memory grew by more than
+        5 % after the warm-up, which is a third of the load on top.
+crowd   Over HTTP a crowd of waits is left waiting, and ordinary calls are timed with and without it.
+calls   Half a million calls over HTTP, each by a caller of its own. It fails when the endpoint's memory grows by more
+        than 1 MiB between the 100,000th and the last. Takes about ten minutes where the machine has nothing else to do.
+waits   The same with 20,000 waits, at most 1,000 open at once, between the 4,000th and the last; a minute or two.
+
+The status is 1 when one of them fails, and also when `calls` or `waits` are not finished within --minutes.
 """
 
 import argparse
@@ -23,6 +30,7 @@ from pathlib import Path
 import anyio
 from mcp import Client
 
+from benchmarks.soak import memory
 from benchmarks.soak.load import Ledger, Load
 from benchmarks.soak.platform import Unreliable
 from tests.faults.exchange import Exchange
@@ -30,6 +38,7 @@ from tests.faults.platform import FaultyPlatform, Subject, running
 from tests.faults.stage import connected, http_server
 
 GROWTH = 1.05
+SECTIONS = ("mixed", "crowd", "calls", "waits")
 TRANSPORTS = ["stdio-auto", "http-auto"]
 SERVER = "cyberun-mcp"  # in the command line of the process that is measured
 SETTINGS = {
@@ -165,18 +174,40 @@ async def milliseconds_of_calls(client: Client) -> tuple[float, float]:
     return statistics.median(times), statistics.quantiles(times, n=100)[-1]
 
 
-async def main(arguments: argparse.Namespace) -> int:
+def main() -> int:
+    """Run the sections asked for."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.soak", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"some of: {', '.join(SECTIONS)}")
+    parser.add_argument("--calls", type=int, default=10_000, help="of mixed (default 10,000)")
+    parser.add_argument("--waits", type=int, default=200, help="of mixed (default 200)")
+    parser.add_argument("--seed", type=int, default=1, help="of mixed (default 1)")
+    parser.add_argument("--crowd", type=int, default=1_000, help="waits of crowd (default 1,000)")
+    parser.add_argument("--total-calls", type=int, default=500_000, help="of calls (default 500,000)")
+    parser.add_argument("--total-waits", type=int, default=20_000, help="of waits (default 20,000)")
+    parser.add_argument("--minutes", type=float, default=60, help="that calls, and waits, may take (default 60)")
+    parser.add_argument("--without-fast", action="store_true", help="calls and waits without uvloop and httptools")
+    arguments = parser.parse_args()
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # the client and the platform of the crowd live in here
-    well = [await soak(channel, arguments.calls, arguments.waits, arguments.seed) for channel in TRANSPORTS]
-    well.append(await crowd(arguments.crowd))
+    well = [section(name, arguments) for name in arguments.sections or SECTIONS[:2]]
     return 0 if all(well) else 1
 
 
+def section(name: str, arguments: argparse.Namespace) -> bool:
+    """Run one section, and tell whether all was well."""
+    match name:
+        case "mixed":
+            mixed = [anyio.run(soak, each, arguments.calls, arguments.waits, arguments.seed) for each in TRANSPORTS]
+            return all(mixed)
+        case "crowd":
+            return anyio.run(crowd, arguments.crowd)
+        case "calls" | "waits":
+            total: int = getattr(arguments, f"total_{name}")
+            return memory.levels_off(name, total, arguments.minutes, fast=not arguments.without_fast)
+    raise SystemExit(f"{name} is none of {', '.join(SECTIONS)}")
+
+
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--calls", type=int, default=10_000)
-    parser.add_argument("--waits", type=int, default=200)
-    parser.add_argument("--crowd", type=int, default=1_000)
-    parser.add_argument("--seed", type=int, default=1)
-    sys.exit(anyio.run(main, parser.parse_args()))
+    sys.exit(main())

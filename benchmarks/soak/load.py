@@ -32,6 +32,14 @@ MIX: dict[str, tuple[int, dict[str, Any]]] = {
 }
 
 
+def filled_in(arguments: dict[str, Any], number: int) -> dict[str, Any]:
+    """The arguments of the call of this number."""
+    return {
+        name: value.replace("{n}", str(number)) if isinstance(value, str) else value
+        for name, value in arguments.items()
+    }
+
+
 @dataclass
 class Ledger:
     """What became of every call. The lists name what must never happen."""
@@ -71,11 +79,7 @@ class Load:
     async def _call(self) -> None:
         [tool] = self._random.choices(list(MIX), [often for often, _ in MIX.values()])
         self._number += 1
-        number = str(self._number)
-        arguments = {
-            name: value.replace("{n}", number) if isinstance(value, str) else value
-            for name, value in MIX[tool][1].items()
-        }
+        arguments = filled_in(MIX[tool][1], self._number)
         result = await self._client.call_tool(tool, arguments)
         self._enter(tool, result)
         if tool == "run_workflow_by_slug":
