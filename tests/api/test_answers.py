@@ -1,14 +1,12 @@
 """What the platform, or whatever stands in for it, may send without harming anyone."""
 
 import time
-from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 import httpx2
 import pytest
 
-from cyberun_mcp.api import answers
-from cyberun_mcp.api.answers import error_from, parse_json, parse_object, parse_retry_after
+from cyberun_mcp.api.answers import error_from, parse_json, parse_object
 from cyberun_mcp.errors import ApiError, UnexpectedAnswer
 
 
@@ -49,34 +47,6 @@ def test_the_platforms_message_is_verbatim_up_to_a_bound() -> None:
     error = error_from(httpx2.Response(400), b'{"error_message": "' + b"x" * 2_000_000 + b'"}')
     assert isinstance(error, ApiError)
     assert len(str(error)) < 5_000
-
-
-class OneMoment(datetime):
-    @classmethod
-    def now(cls, tz: tzinfo | None = None) -> "OneMoment":
-        return cls(2026, 11, 27, 12, 0, 0, 250_000, tzinfo=UTC)
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        ("1", 1),
-        ("0.5", 0.5),
-        ("Fri, 27 Nov 2026 12:00:02 GMT", 1.75),
-        ("Fri, 27 Nov 2026 13:00:00 GMT", 3599.75),
-        ("Fri, 27 Nov 2026 11:59:00 GMT", 0),
-        ("-1", 0),
-        ("nan", None),
-        ("soon", None),
-        ("", None),
-        (None, None),
-    ],
-)
-def test_retry_after_is_read_as_seconds_or_as_a_date(
-    monkeypatch: pytest.MonkeyPatch, value: str | None, seconds: float | None
-) -> None:
-    monkeypatch.setattr(answers, "datetime", OneMoment)
-    assert parse_retry_after(value) == seconds
 
 
 @pytest.mark.parametrize("piece", ["<", "<script", "<style>", "</", "<a ", "&"])
