@@ -22,7 +22,6 @@ from cyberun_mcp.errors import ConfigurationError
 from tests.bridge.client import KEY, bridge, call
 from tests.bridge.raw_remote import STRAY_408, Peer, answer, raw_remote, result
 from tests.bridge.remotes import Asked, scripted
-from tests.waiting import GUARD
 
 NAME = "mcp.cyberun.test"  # known to the proxy of these tests, and to no name server
 
@@ -207,7 +206,7 @@ def test_a_proxy_that_refuses_is_named_as_the_cause() -> None:
     ):
         message = client.ask({"id": 1, "method": "ping"})["error"]["message"]
         client.stdin.close()
-        client.process.wait(GUARD)
+        client.process.wait(60)
         assert "the proxy refused the tunnel (HTTP 407)" in message
         assert "hunter22" not in message + client.errors()
 
