@@ -13,9 +13,9 @@ import anyio
 import httpx2
 from mcp import MCPError
 
-from cyberun_mcp.demo.assistant import Assistant, DemoFailed, started_server
+from cyberun_mcp.demo.client import Assistant, DemoFailed, started_server
 from cyberun_mcp.demo.screen import Screen
-from cyberun_mcp.demo.story import tell
+from cyberun_mcp.demo.walkthrough import tell
 
 LONGEST = 120  # seconds; a demo takes about ten, so by then something hangs
 LOG_LINES = 15  # of the server's log, shown when something went wrong

@@ -9,7 +9,7 @@ from typing import Any
 
 import anyio
 
-from cyberun_mcp.demo.assistant import Assistant, DemoFailed
+from cyberun_mcp.demo.client import Assistant, DemoFailed
 from cyberun_mcp.demo.files import described, draw_sketch
 from cyberun_mcp.demo.screen import Screen
 
