@@ -1,4 +1,4 @@
-"""The assistant: what an AI client does with the tools, and with the files, whose bytes do not travel in MCP."""
+"""The MCP client of the demo: starts the server, calls tools, and transfers the files, which MCP does not."""
 
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -14,95 +14,99 @@ from mcp.shared.dispatcher import ProgressFnT
 from mcp_types import CallToolResult, Implementation, ResourceLink, TextContent
 
 from cyberun_mcp import __version__
-from cyberun_mcp.demo.files import SavedFile, described
+from cyberun_mcp.demo.files import SavedFile, describe_file
 from cyberun_mcp.demo.screen import Screen
 
-CALL_TIMEOUT = 60.0  # seconds; no step of the demo takes a tenth of it
+CALL_TIMEOUT = 60.0  # in seconds; no step of the demo takes a tenth of it
 
 
 class DemoFailed(Exception):
-    """Something went another way than the story tells it."""
+    """A step did not have the result that the walkthrough expects."""
 
 
 @asynccontextmanager
-async def started_server(log: TextIO) -> AsyncIterator[Client]:
-    """A client of `cyberun-mcp --emulator`, started as a process whose stderr goes to `log`.
+async def connect_to_new_server(log: TextIO) -> AsyncIterator[Client]:
+    """Start `cyberun-mcp --emulator` as a process whose stderr goes to `log`, and connect to it over stdio.
 
-    The SDK hands a server only a few variables of the environment, so a real key stays out of this.
+    The SDK passes only a few environment variables to a server, so it never sees a real key of the user.
     """
-    # -P: a folder that happens to hold a file called mcp.py must not get in the way.
+    # -P, because the current folder could have a file called mcp.py.
     command = StdioServerParameters(command=sys.executable, args=["-P", "-m", "cyberun_mcp", "--emulator"])
-    who = Implementation(name="cyberun-mcp-demo", version=__version__)
-    async with Client(stdio_client(command, errlog=log), client_info=who, read_timeout_seconds=CALL_TIMEOUT) as client:
+    client_info = Implementation(name="cyberun-mcp-demo", version=__version__)
+    async with Client(
+        stdio_client(command, errlog=log), client_info=client_info, read_timeout_seconds=CALL_TIMEOUT
+    ) as client:
         yield client
 
 
-class Assistant:
-    """Calls tools, shows what came of it, and remembers which ones it used and which files it saved."""
+class DemoClient:
+    """Calls tools and shows the results. Records in `used_tools` and `saved_files` what it has done."""
 
-    def __init__(self, client: Client, files: httpx2.AsyncClient, screen: Screen) -> None:
-        self.client = client
-        self.used: set[str] = set()
-        self.files: list[SavedFile] = []
-        self._http = files
+    def __init__(self, mcp: Client, http: httpx2.AsyncClient, screen: Screen) -> None:
+        self.mcp = mcp
+        self.used_tools: set[str] = set()
+        self.saved_files: list[SavedFile] = []
+        self._http = http
         self._screen = screen
 
-    async def use(self, tool: str, **arguments: Any) -> dict[str, Any]:
-        """The structured answer of one tool call."""
+    async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
+        """Call a tool; returns its structured result."""
         return (await self._call(tool, arguments)).structured_content or {}
 
-    async def run(self, workflow_slug: str, parameters: Mapping[str, Any]) -> str:
-        """Start a workflow; the id of its task."""
+    async def run_workflow(self, workflow_slug: str, parameters: Mapping[str, Any]) -> str:
+        """Run a workflow; returns the id of its task."""
         body = {"parameters": parameters}
-        task_id = str((await self.use("run_workflow_by_slug", workflow_slug=workflow_slug, body=body))["task_id"])
-        self._screen.did("run_workflow_by_slug", f"{workflow_slug}, task {task_id}")
+        task_id = str((await self.call("run_workflow_by_slug", workflow_slug=workflow_slug, body=body))["task_id"])
+        self._screen.show_result("run_workflow_by_slug", f"{workflow_slug}, task {task_id}")
         return task_id
 
-    async def watch(self, task_id: str, timeout_seconds: int = 60) -> dict[str, Any]:
-        """Wait for a task, with its progress on the screen as the server notifies it."""
-        tool, notified = "stream_task_events", 0
-        with self._screen.watching(tool) as show:
+    async def wait_for_task(self, task_id: str, timeout_seconds: int = 60) -> dict[str, Any]:
+        """Wait for a task and show its progress notifications; returns the result of `stream_task_events`."""
+        tool, notifications = "stream_task_events", 0
+        with self._screen.live_progress(tool) as show:
 
             async def on_progress(progress: float, total: float | None, message: str | None) -> None:
-                nonlocal notified
-                notified += 1
+                nonlocal notifications
+                notifications += 1
                 show(progress, message or "")
 
             arguments = {"task_id": task_id, "timeout_seconds": timeout_seconds}
-            waited = (await self._call(tool, arguments, on_progress)).structured_content or {}
-        words = f"{waited['task_status']} after {waited['waited_seconds']} s, {notified} updates"
-        self._screen.watched(tool, waited.get("progress"), words)
-        return waited
+            result = (await self._call(tool, arguments, on_progress)).structured_content or {}
+        text = f"{result['task_status']} after {result['waited_seconds']} s, {notifications} updates"
+        self._screen.show_progress(tool, result.get("progress"), text)
+        return result
 
     async def upload(self, file: Path) -> str:
-        """Bring a file to the platform; its file_key."""
+        """Upload a file to the platform; returns its `file_key`."""
         content = await anyio.Path(file).read_bytes()
         metadata = {"file_name": file.name, "file_size": len(content), "content_type": "image/png"}
-        presigned = await self.use("presign_file_upload", body=metadata)
-        # Exactly the headers that were signed, and no key: the URL is the permission.
-        answer = await self._http.put(presigned["upload_url"], content=content, headers=presigned["upload_headers"])
-        answer.raise_for_status()
-        self._screen.did("presign_file_upload", f"PUT {file.name}, {len(content):,} bytes: HTTP {answer.status_code}")
+        presigned = await self.call("presign_file_upload", body=metadata)
+        # Exactly the signed headers, and no key: the URL itself grants access.
+        response = await self._http.put(presigned["upload_url"], content=content, headers=presigned["upload_headers"])
+        response.raise_for_status()
+        self._screen.show_result(
+            "presign_file_upload", f"PUT {file.name}, {len(content):,} bytes: HTTP {response.status_code}"
+        )
         return str(presigned["file_key"])
 
-    async def fetch(self, task_id: str, folder: Path) -> None:
-        """Download everything a task produced into `folder`."""
+    async def download_outputs(self, task_id: str, folder: Path) -> None:
+        """Download all outputs of a task to `folder`."""
         result = await self._call("get_task_result", {"task_id": task_id})
-        links = [each for each in result.content if isinstance(each, ResourceLink)]
+        links = [block for block in result.content if isinstance(block, ResourceLink)]
         if not links:
             raise DemoFailed(f"get_task_result has no resource link for task {task_id}")
         await anyio.Path(folder).mkdir(parents=True, exist_ok=True)
         saved = [await self._download(link, folder) for link in links]
-        self.files += saved
-        self._screen.did("get_task_result", f"downloaded {', '.join(each.path.name for each in saved)}")
+        self.saved_files += saved
+        self._screen.show_result("get_task_result", f"downloaded {', '.join(file.path.name for file in saved)}")
 
     async def _download(self, link: ResourceLink, folder: Path) -> SavedFile:
-        path = folder / PurePath(link.name).name  # never outside, whatever the server calls it
-        async with self._http.stream("GET", str(link.uri)) as answer, await anyio.open_file(path, "wb") as file:
-            answer.raise_for_status()
-            async for chunk in answer.aiter_bytes():
+        path = folder / PurePath(link.name).name  # only the last part, so that no name leads out of the folder
+        async with self._http.stream("GET", str(link.uri)) as response, await anyio.open_file(path, "wb") as file:
+            response.raise_for_status()
+            async for chunk in response.aiter_bytes():
                 await file.write(chunk)
-        saved = described(path)
+        saved = describe_file(path)
         if not saved.size:
             raise DemoFailed(f"{link.name} came without a single byte")
         return saved
@@ -110,9 +114,9 @@ class Assistant:
     async def _call(
         self, tool: str, arguments: dict[str, Any], on_progress: ProgressFnT | None = None
     ) -> CallToolResult:
-        result = await self.client.call_tool(tool, arguments, progress_callback=on_progress)
+        result = await self.mcp.call_tool(tool, arguments, progress_callback=on_progress)
         if result.is_error:
-            words = "\n".join(each.text for each in result.content if isinstance(each, TextContent))
-            raise DemoFailed(f"{tool} failed: {words}")
-        self.used.add(tool)
+            text = "\n".join(block.text for block in result.content if isinstance(block, TextContent))
+            raise DemoFailed(f"{tool} failed: {text}")
+        self.used_tools.add(tool)
         return result

@@ -1,4 +1,4 @@
-"""What happens in the demo: a first conversation with an assistant, every chapter opened by what the user says."""
+"""The steps of the demo: a conversation in which the user says something and the AI client calls tools for it."""
 
 import base64
 import json
@@ -9,8 +9,8 @@ from typing import Any
 
 import anyio
 
-from cyberun_mcp.demo.client import Assistant, DemoFailed
-from cyberun_mcp.demo.files import described, draw_sketch
+from cyberun_mcp.demo.client import DemoClient, DemoFailed
+from cyberun_mcp.demo.files import describe_file, draw_sketch
 from cyberun_mcp.demo.screen import Screen
 
 _SUNSET = {"prompt": "the last sunset before the ocean freezes", "style": "watercolour", "seed": 7}
@@ -20,128 +20,129 @@ _MURAL = {"prompt": "a mural of a city at night, every window lit", "width": 640
 _HAIKU = "idle GPUs / a prompt arrives at midnight / nineteen steps to dawn"
 
 
-async def tell(assistant: Assistant, screen: Screen, output: Path) -> None:
-    """The whole story. Raises DemoFailed when it goes another way, or leaves a tool out."""
-    tools = {tool.name for tool in (await assistant.client.list_tools()).tools}
-    server, protocol = assistant.client.server_info, assistant.client.protocol_version
-    named = f"{server.name} {server.version}" if server else "the server"
-    screen.did("tools/list", f"{len(tools)} tools of {named} on stdio, protocol {protocol}")
-    await _look_around(assistant, screen)
-    file_key = await _send_a_sketch(assistant, screen, output)
-    await _make_things(assistant, screen, output, file_key)
-    await _change_of_mind(assistant, screen)
-    await _see_a_failure(assistant, screen)
-    await _look_back(assistant, screen)
-    await _talk_to_services(assistant, screen)
-    if left_out := tools - assistant.used:
-        raise DemoFailed(f"tools the story left out: {', '.join(sorted(left_out))}")
+async def walk_through(client: DemoClient, screen: Screen, output: Path) -> None:
+    """Take all steps. Raises `DemoFailed` if a step fails, or if a tool was not used."""
+    tools = {tool.name for tool in (await client.mcp.list_tools()).tools}
+    server, protocol = client.mcp.server_info, client.mcp.protocol_version
+    server_name = f"{server.name} {server.version}" if server else "the server"
+    screen.show_result("tools/list", f"{len(tools)} tools of {server_name} on stdio, protocol {protocol}")
+    await _list_what_there_is(client, screen)
+    file_key = await _upload_a_sketch(client, screen, output)
+    await _run_workflows(client, screen, output, file_key)
+    await _cancel_a_task(client, screen)
+    await _run_a_failing_workflow(client, screen)
+    await _review_tasks(client, screen)
+    await _call_services(client, screen)
+    if unused := tools - client.used_tools:
+        raise DemoFailed(f"tools the story left out: {', '.join(sorted(unused))}")
 
 
-async def _look_around(assistant: Assistant, screen: Screen) -> None:
-    screen.user("What can I make here?")
-    workflows = (await assistant.use("list_workflows"))["workflow_list"]
-    screen.did(
-        "list_workflows", f"{len(workflows)} workflows: {', '.join(each['workflow_slug'] for each in workflows)}"
+async def _list_what_there_is(client: DemoClient, screen: Screen) -> None:
+    screen.show_prompt("What can I make here?")
+    workflows = (await client.call("list_workflows"))["workflow_list"]
+    screen.show_result(
+        "list_workflows",
+        f"{len(workflows)} workflows: {', '.join(workflow['workflow_slug'] for workflow in workflows)}",
     )
-    workflow = await assistant.use("get_workflow_by_slug", workflow_slug="text-to-image")
-    screen.did("get_workflow_by_slug", _signature(workflow))
-    agents = (await assistant.use("list_agents"))["agent_list"]
-    screen.did("list_agents", ", ".join(f"{each['agent_id']} {each['agent_status']}" for each in agents))
+    workflow = await client.call("get_workflow_by_slug", workflow_slug="text-to-image")
+    screen.show_result("get_workflow_by_slug", _signature(workflow))
+    agents = (await client.call("list_agents"))["agent_list"]
+    screen.show_result("list_agents", ", ".join(f"{agent['agent_id']} {agent['agent_status']}" for agent in agents))
 
 
-async def _send_a_sketch(assistant: Assistant, screen: Screen, output: Path) -> str:
-    screen.user("Here is a sketch of mine.")
+async def _upload_a_sketch(client: DemoClient, screen: Screen, output: Path) -> str:
+    screen.show_prompt("Here is a sketch of mine.")
     await anyio.Path(output).mkdir(parents=True, exist_ok=True)
     sketch = output / "sketch.png"
     draw_sketch(sketch)
-    file_key = await assistant.upload(sketch)
-    assistant.files.append(described(sketch))
+    file_key = await client.upload(sketch)
+    client.saved_files.append(describe_file(sketch))
     return file_key
 
 
-async def _make_things(assistant: Assistant, screen: Screen, output: Path, file_key: str) -> None:
-    screen.user(f"Paint {_SUNSET['prompt']}.")
-    await _make(assistant, "text-to-image", _SUNSET, output)
-    screen.user(f"Turn my sketch into {_NIGHT_LAUNCH['prompt']}.")
-    await _make(assistant, "img2img", {"input_image": file_key, **_NIGHT_LAUNCH}, output)
-    screen.user("And into a point cloud that I can turn around.")
-    await _make(assistant, "point-cloud", {"input_image": file_key}, output)
-    screen.user(f"Now four {_POSTCARDS['prompt']}.")
-    await _make_several(assistant, screen, output)
+async def _run_workflows(client: DemoClient, screen: Screen, output: Path, file_key: str) -> None:
+    screen.show_prompt(f"Paint {_SUNSET['prompt']}.")
+    await _run_and_download(client, "text-to-image", _SUNSET, output)
+    screen.show_prompt(f"Turn my sketch into {_NIGHT_LAUNCH['prompt']}.")
+    await _run_and_download(client, "img2img", {"input_image": file_key, **_NIGHT_LAUNCH}, output)
+    screen.show_prompt("And into a point cloud that I can turn around.")
+    await _run_and_download(client, "point-cloud", {"input_image": file_key}, output)
+    screen.show_prompt(f"Now four {_POSTCARDS['prompt']}.")
+    await _run_by_id(client, screen, output)
 
 
-async def _make(assistant: Assistant, slug: str, parameters: dict[str, Any], output: Path) -> None:
-    task_id = await assistant.run(slug, parameters)
-    await _finish(assistant, task_id, output / slug)
+async def _run_and_download(client: DemoClient, slug: str, parameters: dict[str, Any], output: Path) -> None:
+    task_id = await client.run_workflow(slug, parameters)
+    await _download_when_completed(client, task_id, output / slug)
 
 
-async def _make_several(assistant: Assistant, screen: Screen, output: Path) -> None:
-    """The same by the workflow's id, with several files coming back."""
-    found = await assistant.use("get_workflow_by_slug", workflow_slug="contact-sheet")
-    workflow = await assistant.use("get_workflow", workflow_id=found["id"])
-    screen.did("get_workflow", _signature(workflow))
-    run = await assistant.use("run_workflow", workflow_id=found["id"], body={"parameters": _POSTCARDS})
-    screen.did("run_workflow", f"contact-sheet by its id, task {run['task_id']}")
-    await _finish(assistant, run["task_id"], output / "contact-sheet")
+async def _run_by_id(client: DemoClient, screen: Screen, output: Path) -> None:
+    """Run a workflow by its id, and download several outputs."""
+    found = await client.call("get_workflow_by_slug", workflow_slug="contact-sheet")
+    workflow = await client.call("get_workflow", workflow_id=found["id"])
+    screen.show_result("get_workflow", _signature(workflow))
+    run = await client.call("run_workflow", workflow_id=found["id"], body={"parameters": _POSTCARDS})
+    screen.show_result("run_workflow", f"contact-sheet by its id, task {run['task_id']}")
+    await _download_when_completed(client, run["task_id"], output / "contact-sheet")
 
 
-async def _finish(assistant: Assistant, task_id: str, folder: Path) -> None:
-    waited = await assistant.watch(task_id)
-    if waited["task_status"] != "completed":
-        raise DemoFailed(f"task {task_id} is {waited['task_status']}: {waited.get('task_error', 'no reason given')}")
-    await assistant.fetch(task_id, folder)
+async def _download_when_completed(client: DemoClient, task_id: str, folder: Path) -> None:
+    result = await client.wait_for_task(task_id)
+    if result["task_status"] != "completed":
+        raise DemoFailed(f"task {task_id} is {result['task_status']}: {result.get('task_error', 'no reason given')}")
+    await client.download_outputs(task_id, folder)
 
 
-async def _change_of_mind(assistant: Assistant, screen: Screen) -> None:
-    screen.user("A mural next, a large one… no, stop it.")
-    task_id = await assistant.run("text-to-image", _MURAL)
-    await assistant.watch(task_id, timeout_seconds=1)
-    await assistant.use("cancel_task", task_id=task_id)
-    screen.did("cancel_task", f"task {task_id}")
-    await assistant.watch(task_id)
+async def _cancel_a_task(client: DemoClient, screen: Screen) -> None:
+    screen.show_prompt("A mural next, a large one… no, stop it.")
+    task_id = await client.run_workflow("text-to-image", _MURAL)
+    await client.wait_for_task(task_id, timeout_seconds=1)
+    await client.call("cancel_task", task_id=task_id)
+    screen.show_result("cancel_task", f"task {task_id}")
+    await client.wait_for_task(task_id)
 
 
-async def _see_a_failure(assistant: Assistant, screen: Screen) -> None:
-    screen.user("Try the one that always fails.")
-    waited = await assistant.watch(await assistant.run("always-fails", {}))
-    screen.trouble(waited.get("task_error", "no reason given"))
+async def _run_a_failing_workflow(client: DemoClient, screen: Screen) -> None:
+    screen.show_prompt("Try the one that always fails.")
+    result = await client.wait_for_task(await client.run_workflow("always-fails", {}))
+    screen.show_task_error(result.get("task_error", "no reason given"))
 
 
-async def _look_back(assistant: Assistant, screen: Screen) -> None:
-    screen.user("What became of all that?")
-    tasks = (await assistant.use("list_tasks"))["task_list"]
-    counts = Counter(each["task_status"] for each in tasks)
-    screen.did("list_tasks", ", ".join(f"{count} {status}" for status, count in counts.most_common()))
-    task = await assistant.use("get_task", task_id=tasks[-1]["id"])
-    screen.did("get_task", f"the first one: {task['task_status']} on {task['agent_id']}")
+async def _review_tasks(client: DemoClient, screen: Screen) -> None:
+    screen.show_prompt("What became of all that?")
+    tasks = (await client.call("list_tasks"))["task_list"]
+    counts = Counter(task["task_status"] for task in tasks)
+    screen.show_result("list_tasks", ", ".join(f"{count} {status}" for status, count in counts.most_common()))
+    task = await client.call("get_task", task_id=tasks[-1]["id"])
+    screen.show_result("get_task", f"the first one: {task['task_status']} on {task['agent_id']}")
 
 
-async def _talk_to_services(assistant: Assistant, screen: Screen) -> None:
-    screen.user("Is there anything to talk to?")
-    services = (await assistant.use("list_container_services"))["service_list"]
-    running = [each["service_slug"] for each in services if each["service_status"] == "running"]
-    screen.did("list_container_services", f"running: {', '.join(running)}")
-    service = await assistant.use("get_container_service", service_slug="tiny-llm")
-    screen.did("get_container_service", textwrap.shorten(service["usage_prompt"], 150, placeholder=" …"))
-    echoed = await _post(assistant, "echo", "/haiku", _HAIKU.encode())
-    screen.did("call_container_service", f"echo: {json.loads(echoed)['body']}")
+async def _call_services(client: DemoClient, screen: Screen) -> None:
+    screen.show_prompt("Is there anything to talk to?")
+    services = (await client.call("list_container_services"))["service_list"]
+    running = [service["service_slug"] for service in services if service["service_status"] == "running"]
+    screen.show_result("list_container_services", f"running: {', '.join(running)}")
+    service = await client.call("get_container_service", service_slug="tiny-llm")
+    screen.show_result("get_container_service", textwrap.shorten(service["usage_prompt"], 150, placeholder=" …"))
+    echoed = await _post(client, "echo", "/haiku", _HAIKU.encode())
+    screen.show_result("call_container_service", f"echo: {json.loads(echoed)['body']}")
     question = {"messages": [{"role": "user", "content": "What is 6 * 7?"}]}
-    reply = await _post(assistant, "tiny-llm", "/v1/chat/completions", json.dumps(question).encode())
-    screen.did("call_container_service", f"tiny-llm: {json.loads(reply)['choices'][0]['message']['content']}")
+    reply = await _post(client, "tiny-llm", "/v1/chat/completions", json.dumps(question).encode())
+    screen.show_result("call_container_service", f"tiny-llm: {json.loads(reply)['choices'][0]['message']['content']}")
 
 
-async def _post(assistant: Assistant, slug: str, path: str, body: bytes) -> str:
-    answer = await assistant.use(
+async def _post(client: DemoClient, slug: str, path: str, body: bytes) -> str:
+    result = await client.call(
         "call_container_service",
         service_slug=slug,
         method="POST",
         path=path,
         body_base64=base64.b64encode(body).decode(),
     )
-    return str(answer["body_text"])
+    return str(result["body_text"])
 
 
 def _signature(workflow: dict[str, Any]) -> str:
-    """A workflow as its slug and what it takes, with * at what it must be given."""
-    keys = [each["key"] + ("*" if each.get("required") else "") for each in workflow["parameters"]]
+    """The slug of a workflow and its parameters, the required ones with *."""
+    keys = [parameter["key"] + ("*" if parameter.get("required") else "") for parameter in workflow["parameters"]]
     return f"{workflow['workflow_slug']}: {', '.join(keys)}"
