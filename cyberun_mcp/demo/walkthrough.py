@@ -26,7 +26,7 @@ async def walk_through(client: DemoClient, screen: Screen, output: Path) -> None
     server, protocol = client.mcp.server_info, client.mcp.protocol_version
     server_name = f"{server.name} {server.version}" if server else "the server"
     screen.show_result("tools/list", f"{len(tools)} tools of {server_name} on stdio, protocol {protocol}")
-    await _list_what_there_is(client, screen)
+    await _list_workflows_and_agents(client, screen)
     file_key = await _upload_a_sketch(client, screen, output)
     await _run_workflows(client, screen, output, file_key)
     await _cancel_a_task(client, screen)
@@ -37,7 +37,7 @@ async def walk_through(client: DemoClient, screen: Screen, output: Path) -> None
         raise DemoFailed(f"tools the story left out: {', '.join(sorted(unused))}")
 
 
-async def _list_what_there_is(client: DemoClient, screen: Screen) -> None:
+async def _list_workflows_and_agents(client: DemoClient, screen: Screen) -> None:
     screen.show_prompt("What can I make here?")
     workflows = (await client.call("list_workflows"))["workflow_list"]
     screen.show_result(
