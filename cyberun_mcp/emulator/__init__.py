@@ -45,7 +45,7 @@ async def emulator(*, data: Path | None = None, port: int = 0, host: str = "127.
     `port=0` takes a free port. Tasks still running when the block ends are interrupted, and found `failed` at the next
     start on the same `data`. Raises `DataDirectoryError`, and `OSError` when the port is taken.
     """
-    from cyberun_mcp.emulator.platform import running_platform
+    from cyberun_mcp.emulator.lifecycle import running_emulator
 
-    async with running_platform(data=data, port=port, host=host) as emulated:
+    async with running_emulator(data=data, port=port, host=host) as emulated:
         yield emulated

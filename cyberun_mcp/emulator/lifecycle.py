@@ -13,9 +13,9 @@ from cyberun_mcp.emulator.containers.gateway import ContainerGateway, running_in
 from cyberun_mcp.emulator.database import Database
 from cyberun_mcp.emulator.endpoints.request import EmulatedPlatform
 from cyberun_mcp.emulator.endpoints.routes import build_app
+from cyberun_mcp.emulator.http_server import bound_socket, origin_of, serving
 from cyberun_mcp.emulator.object_storage import ObjectStorage
 from cyberun_mcp.emulator.scheduler import Scheduler
-from cyberun_mcp.emulator.serving import bound_socket, origin_of, serving
 from cyberun_mcp.emulator.signed_urls import UrlSigner
 from cyberun_mcp.emulator.task_events import EventBroker
 
@@ -24,7 +24,7 @@ _GATEWAY_TIMEOUT = httpx2.Timeout(30)
 
 
 @asynccontextmanager
-async def running_platform(*, data: Path | None, port: int, host: str) -> AsyncIterator[Emulator]:
+async def running_emulator(*, data: Path | None, port: int, host: str) -> AsyncIterator[Emulator]:
     """Start the parts in the order they need each other; stop them in the reverse order."""
     with _folder(data) as folder, bound_socket(host, port) as listening, _open_database(folder) as database:
         origin = origin_of(listening)
