@@ -1,7 +1,7 @@
-"""The demo: all fifteen tools at work, over real stdio, on the embedded platform.
+"""`cyberun-mcp demo`: all fifteen tools, over real stdio, on the embedded platform.
 
-Nothing in it is staged. `cyberun-mcp --emulator` runs as a process of its own, as an AI client would run it; the SDK's
-client calls its tools; what comes back is shown, and what was produced is downloaded.
+It starts `cyberun-mcp --emulator` as an AI client would, calls the tools with the SDK's client, shows the results, and
+downloads the outputs.
 """
 
 import tempfile
@@ -13,58 +13,58 @@ import anyio
 import httpx2
 from mcp import MCPError
 
-from cyberun_mcp.demo.assistant import Assistant, DemoFailed, started_server
+from cyberun_mcp.demo.client import DemoClient, DemoFailed, connect_to_new_server
 from cyberun_mcp.demo.screen import Screen
-from cyberun_mcp.demo.story import tell
+from cyberun_mcp.demo.walkthrough import walk_through
 from cyberun_mcp.errors import first_cause
 
-LONGEST = 120  # seconds; a demo takes about ten, so by then something hangs
-LOG_LINES = 15  # of the server's log, shown when something went wrong
+TIME_LIMIT = 120  # in seconds; the demo takes about ten, so after that something hangs
+LOG_LINES = 15  # the number of lines of the server's log that a failure shows
 
 
 async def run_demo(output: Path, picture: Path | None) -> int:
-    """Run the demo, its files going to `output` and its screen to `picture`; the exit status."""
+    """Run the demo, save its files to `output` and an SVG of its output to `picture`. Returns the exit status."""
     screen = Screen()
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
         try:
-            problem = await _problem_on_the_way(screen, output, picture, log)
+            problem = await _run_steps(screen, output, picture, log)
         except anyio.get_cancelled_exc_class():
-            screen.stopped()
+            screen.show_stopped()
             raise
         if problem:
-            screen.failed(problem, _end_of(log))
+            screen.show_failure(problem, _last_lines(log))
             return 1
     return 0
 
 
-async def _problem_on_the_way(screen: Screen, output: Path, picture: Path | None, log: TextIO) -> str:
-    """Walk through the demo; what went wrong, or nothing. Task groups wrap exceptions, hence `except*`."""
+async def _run_steps(screen: Screen, output: Path, picture: Path | None, log: TextIO) -> str:
+    """Run all steps; returns what went wrong, or an empty string. Task groups wrap exceptions, hence `except*`."""
     problem = ""
     try:
-        with anyio.fail_after(LONGEST):
-            await _walk(screen, output, log)
+        with anyio.fail_after(TIME_LIMIT):
+            await _start_and_walk_through(screen, output, log)
         if picture is not None:
             screen.save(picture)
     except* TimeoutError:
-        problem = f"no end in sight after {LONGEST} seconds"
+        problem = f"no end in sight after {TIME_LIMIT} seconds"
     except* (DemoFailed, MCPError, httpx2.HTTPError, OSError) as failures:
         cause = first_cause(failures)
         problem = str(cause) or type(cause).__name__
     return problem
 
 
-async def _walk(screen: Screen, output: Path, log: TextIO) -> None:
-    screen.title()
+async def _start_and_walk_through(screen: Screen, output: Path, log: TextIO) -> None:
+    screen.show_title()
     async with AsyncExitStack() as stack:
-        client = await stack.enter_async_context(started_server(log))
-        # Loopback only: a proxy of the environment has no business here.
-        files = await stack.enter_async_context(httpx2.AsyncClient(trust_env=False))
-        assistant = Assistant(client, files, screen)
-        await tell(assistant, screen, output)
-    screen.files(assistant.files)
-    screen.what_next()
+        mcp = await stack.enter_async_context(connect_to_new_server(log))
+        # Without the proxy of the environment, because all files are on loopback.
+        http = await stack.enter_async_context(httpx2.AsyncClient(trust_env=False))
+        client = DemoClient(mcp, http, screen)
+        await walk_through(client, screen, output)
+    screen.show_files(client.saved_files)
+    screen.show_next_steps()
 
 
-def _end_of(log: TextIO) -> list[str]:
+def _last_lines(log: TextIO) -> list[str]:
     log.seek(0)
     return log.read().splitlines()[-LOG_LINES:]

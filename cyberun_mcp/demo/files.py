@@ -1,4 +1,4 @@
-"""The files of the demo: the sketch it uploads, and what the ones it downloaded really are."""
+"""The files of the demo: drawing the sketch that it uploads, and describing the ones that it saves."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,20 +10,20 @@ _SKY, _HILL, _SNOW, _ROCKET, _TRIM, _FLAME = "#233a5e", "#4c7a5a", "#e8eef2", "#
 
 @dataclass(frozen=True)
 class SavedFile:
-    """A file on disk, and what a look into it said it is."""
+    """A file on disk. `kind` describes its content, for example `PNG 512 x 512`; `size` is in bytes."""
 
     path: Path
     kind: str
     size: int
 
 
-def described(path: Path) -> SavedFile:
-    """A file as its first bytes describe it."""
+def describe_file(path: Path) -> SavedFile:
+    """Describe a file by its content rather than its name."""
     return SavedFile(path, _kind_of(path), path.stat().st_size)
 
 
 def draw_sketch(path: Path) -> None:
-    """A rocket over the hills, drawn with a thick crayon: something of the user's own to work from."""
+    """Draw a rocket over hills: an image of the user's own to work with."""
     picture = Image.linear_gradient("L").resize((512, 512))
     picture = Image.blend(Image.new("RGB", picture.size, _SKY), picture.convert("RGB"), 0.35)
     pen = ImageDraw.Draw(picture)
@@ -39,11 +39,11 @@ def draw_sketch(path: Path) -> None:
 
 def _kind_of(path: Path) -> str:
     with path.open("rb") as file:
-        beginning = file.read(400)
-    if beginning.startswith(b"\x89PNG"):
+        start = file.read(400)
+    if start.startswith(b"\x89PNG"):
         with Image.open(path) as picture:
             return f"PNG {picture.width} x {picture.height}"
-    if beginning.startswith(b"ply\n"):
-        count = beginning.partition(b"element vertex ")[2].split(b"\n")[0].decode("ascii", "replace")
+    if start.startswith(b"ply\n"):
+        count = start.partition(b"element vertex ")[2].split(b"\n")[0].decode("ascii", "replace")
         return f"PLY {int(count):,} points" if count.isdigit() else "PLY"
     return path.suffix.removeprefix(".") or "file"

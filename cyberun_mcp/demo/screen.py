@@ -1,4 +1,4 @@
-"""What the demo shows: quiet lines that stay, and one progress bar that moves while a task runs."""
+"""The terminal output of the demo: lines of text, and a progress bar that moves while a task runs."""
 
 import io
 import json
@@ -18,135 +18,134 @@ from rich.text import Text
 from cyberun_mcp import __version__
 from cyberun_mcp.demo.files import SavedFile
 
-WIDEST = 110  # columns; longer lines are hard to read
+MAX_WIDTH = 110  # in columns; longer lines are hard to read
 _TOOL_WIDTH = len("list_container_services")
 _BAR_WIDTH = 20
-Show = Callable[[float, str], None]
+ShowProgress = Callable[[float, str], None]
+"""Called with the progress from 0 to 1 and the text beside the bar."""
 
 
 def next_steps(command: str) -> list[tuple[str, str]]:
-    """What to type to connect a real client to the server that `command` starts, by purpose."""
-    typed = shlex.quote(command)
+    """Pairs of a purpose and the command to type, to connect a real client to the server that `command` starts."""
+    quoted = shlex.quote(command)
     cursor = {"mcpServers": {"cyberun": {"command": command, "args": ["--emulator"]}}}
     return [
-        ("Claude Code, emulator", f"claude mcp add cyberun -- {typed} --emulator"),
-        ("Claude Code, your account", f"claude mcp add cyberun --env CYBERUN_API_KEY=YOUR_KEY -- {typed}"),
+        ("Claude Code, emulator", f"claude mcp add cyberun -- {quoted} --emulator"),
+        ("Claude Code, your account", f"claude mcp add cyberun --env CYBERUN_API_KEY=YOUR_KEY -- {quoted}"),
         ("Cursor, .cursor/mcp.json", json.dumps(cursor)),
-        ("Any client, stdio", f"{typed} --emulator"),
-        ("Any client, HTTP", f"{typed} http --emulator"),
+        ("Any client, stdio", f"{quoted} --emulator"),
+        ("Any client, HTTP", f"{quoted} http --emulator"),
     ]
 
 
 def _command() -> str:
-    """The name of the command, or where it is when the shell does not know it: in an environment not activated."""
+    """`cyberun-mcp`, or its path if the shell does not find it because the virtual environment is not activated."""
     return "cyberun-mcp" if shutil.which("cyberun-mcp") else str(Path(sys.executable).with_name("cyberun-mcp"))
 
 
 class _Terminal(Console):
     def on_broken_pipe(self) -> None:
-        """Whoever read along has seen enough (`| head`): say no more, and end as after any other OSError."""
+        """The reader has closed the pipe (`| head`). Raise `BrokenPipeError`, which ends the demo like any OSError."""
         try:
             super().on_broken_pipe()
-        except SystemExit:  # rich would end the process from within the task groups
+        except SystemExit:  # rich would exit in the middle of the task groups
             raise BrokenPipeError from None
 
 
 class Screen:
-    """A terminal, or whatever stdout is; and the picture of it, which holds the lines that stay."""
+    """Writes to stdout, and records the lines for `save`."""
 
     def __init__(self) -> None:
         if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(errors="replace")  # a Windows code page may lack a tick
+            sys.stdout.reconfigure(errors="replace")  # some Windows code pages have no ✓
         self._console = _Terminal(highlight=False, markup=False, emoji=False)
-        if not self._console.is_terminal or self._console.width > WIDEST:
-            self._console.width = WIDEST
-        self._picture = Console(
+        if not self._console.is_terminal or self._console.width > MAX_WIDTH:
+            self._console.width = MAX_WIDTH
+        self._recording = Console(
             highlight=False,
             markup=False,
             emoji=False,
             record=True,
-            width=WIDEST,
+            width=MAX_WIDTH,
             file=io.StringIO(),
             force_terminal=True,
             color_system="truecolor",
             legacy_windows=False,
         )
-        self._moves = self._console.is_terminal and not self._console.is_dumb_terminal
+        self._is_animated = self._console.is_terminal and not self._console.is_dumb_terminal
         self._tick = "✓" if self._console.encoding.lower().startswith("utf") else "+"
 
-    def title(self) -> None:
-        """What this is."""
+    def show_title(self) -> None:
+        """Show the title."""
         self._show(Text(f"cyberun-mcp {__version__}: fifteen tools, on an embedded platform without a GPU", "bold"))
         self._show(Text())
 
-    def user(self, words: str) -> None:
-        """What the user asks of their assistant."""
+    def show_prompt(self, text: str) -> None:
+        """Show what the user says to the AI client."""
         self._show(Text())
-        self._show(Text(f"You: {words}", "bold cyan"))
+        self._show(Text(f"You: {text}", "bold cyan"))
 
-    def did(self, tool: str, words: str) -> None:
-        """A tool was called; what came of it, in one line or few."""
-        self._show(self._row(tool, Text(words)))
+    def show_result(self, tool: str, text: str) -> None:
+        """Show the result of a tool call."""
+        self._show(self._row(tool, Text(text)))
 
     @contextmanager
-    def watching(self, tool: str) -> Iterator[Show]:
-        """A bar that moves as it is told to, and is gone afterwards."""
-        if not self._moves:
-            yield lambda progress, words: None
+    def live_progress(self, tool: str) -> Iterator[ShowProgress]:
+        """Show a progress bar during the block. Yields the function that updates it."""
+        if not self._is_animated:
+            yield lambda progress, text: None
             return
         with Live(console=self._console, transient=True, auto_refresh=False) as live:
-            yield lambda progress, words: live.update(
-                self._row(tool, self._bar(progress, words), mark=" "), refresh=True
-            )
+            yield lambda progress, text: live.update(self._row(tool, self._bar(progress, text), mark=" "), refresh=True)
 
-    def watched(self, tool: str, progress: float | None, words: str) -> None:
-        """The bar as it stood at the end of the wait, if anything is known of it."""
-        self._show(self._row(tool, Text(words) if progress is None else self._bar(progress, words)))
+    def show_progress(self, tool: str, progress: float | None, text: str) -> None:
+        """Show the text, and the bar in its final position if there was any progress."""
+        self._show(self._row(tool, Text(text) if progress is None else self._bar(progress, text)))
 
-    def trouble(self, words: str) -> None:
-        """An error of the platform's, as the user gets to read it."""
-        self._show(self._row("", Text(words, "yellow"), mark=" "))
+    def show_task_error(self, text: str) -> None:
+        """Show the error of a failed task."""
+        self._show(self._row("", Text(text, "yellow"), mark=" "))
 
-    def files(self, saved: Sequence[SavedFile]) -> None:
-        """The files on disk. Paths are never broken over two lines: they are there to be copied."""
+    def show_files(self, files: Sequence[SavedFile]) -> None:
+        """Show the saved files. Paths are not wrapped, so that they can be copied."""
         self._show(Text("\nFiles on disk", "bold cyan"))
-        for each in saved:
-            line = Text(f"  {each.kind:18}  {each.size / 1000:5,.0f} kB  ").append(str(each.path), "green")
-            self._show(line, whole=True)
+        for file in files:
+            line = Text(f"  {file.kind:18}  {file.size / 1000:5,.0f} kB  ").append(str(file.path), "green")
+            self._show(line, wrap=False)
 
-    def what_next(self) -> None:
-        """How to connect a real client."""
+    def show_next_steps(self) -> None:
+        """Show how to connect a real client."""
         self._show(Text("\nWhat to type next", "bold cyan"))
         for purpose, command in next_steps(_command()):
-            self._show(Text(f"  {purpose:27}").append(command, "green"), whole=True)
+            self._show(Text(f"  {purpose:27}").append(command, "green"), wrap=False)
 
-    def stopped(self) -> None:
-        """The user has had enough."""
+    def show_stopped(self) -> None:
+        """Show that the user has stopped the demo."""
         self._show(Text("\nStopped. The server and its platform are stopped too.", "bold"))
 
-    def failed(self, problem: str, log: Sequence[str]) -> None:
-        """What went wrong, and the end of the server's log."""
+    def show_failure(self, problem: str, log: Sequence[str]) -> None:
+        """Show what went wrong and the last lines of the server's log."""
         self._show(Text(f"\nThe demo failed: {problem}", "bold red"))
         if log:
             self._show(Text("The server's last words:\n" + "\n".join(log), "dim"))
 
     def save(self, picture: Path) -> None:
-        """Keep the lines that were shown as an SVG file."""
-        self._picture.save_svg(str(picture), title="cyberun-mcp demo")
+        """Write all lines shown so far to an SVG file."""
+        self._recording.save_svg(str(picture), title="cyberun-mcp demo")
 
-    def _bar(self, progress: float, words: str) -> Table:
-        bar, line = Table.grid(padding=(0, 1)), Text(words, no_wrap=True, overflow="ellipsis")
+    def _bar(self, progress: float, text: str) -> Table:
+        bar, line = Table.grid(padding=(0, 1)), Text(text, no_wrap=True, overflow="ellipsis")
         bar.add_row(ProgressBar(total=1, completed=progress, width=_BAR_WIDTH, complete_style="cyan"), line)
         return bar
 
-    def _row(self, tool: str, words: RenderableType, mark: str = "") -> Table:
+    def _row(self, tool: str, content: RenderableType, mark: str = "") -> Table:
         row = Table.grid(padding=(0, 1))
         row.add_column(width=1)
         row.add_column(width=_TOOL_WIDTH, no_wrap=True)
         row.add_column()
-        row.add_row(Text(mark or self._tick, "green"), Text(tool, "magenta"), words)
+        row.add_row(Text(mark or self._tick, "green"), Text(tool, "magenta"), content)
         return row
 
-    def _show(self, what: RenderableType, *, whole: bool = False) -> None:
-        for console in (self._console, self._picture):
-            console.print(what, soft_wrap=whole)
+    def _show(self, content: RenderableType, *, wrap: bool = True) -> None:
+        for console in (self._console, self._recording):
+            console.print(content, soft_wrap=not wrap)

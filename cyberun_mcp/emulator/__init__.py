@@ -1,10 +1,10 @@
-"""An embedded Cyberun platform: the runtime REST surface, running for real on this machine's CPU.
+"""An embedded Cyberun platform: the REST API for tools, running on the CPU of this machine.
 
-It lets a person try the MCP server without an account, and lets tests talk to a platform instead of to mocks. What it
-says it does it does: tasks run, progress is counted from finished steps, uploads are checked as S3 checks them, and
-containers are HTTP servers. What it is not, it says too: there is no GPU and no AI model in here.
+With it, a person can try the MCP server without an account, and tests need no mocks. It really runs tasks, counts
+progress from finished steps, verifies uploads like S3, and has HTTP servers as containers. It never pretends to have a
+GPU or an AI model.
 
-Importing this package loads nothing else; the platform is imported when one is started.
+Importing this package loads nothing else; starting an emulator imports the rest.
 """
 
 from collections.abc import AsyncIterator
@@ -16,12 +16,12 @@ __all__ = ["DataDirectoryError", "Emulator", "emulator"]
 
 
 class DataDirectoryError(RuntimeError):
-    """The data directory cannot be used: another emulator has it, or it is not one's own. The message says which."""
+    """Another emulator uses the data directory, or its database is not one of this version. The message says which."""
 
 
 @dataclass(frozen=True)
 class Emulator:
-    """Where a running emulator listens, and the credentials it accepts."""
+    """The URL of a running emulator and the credentials that it accepts."""
 
     base_url: str
     """The REST base, for example `http://127.0.0.1:8787/api/v1`."""
@@ -39,13 +39,13 @@ class Emulator:
 
 @asynccontextmanager
 async def emulator(*, data: Path | None = None, port: int = 0, host: str = "127.0.0.1") -> AsyncIterator[Emulator]:
-    """Run a platform in the current event loop until the block ends.
+    """Run an emulator in the current event loop until the block ends.
 
-    `data` is where it keeps its state; without it the state lives in a temporary directory that goes with the block.
-    `port=0` takes a free port. Tasks still running when the block ends are interrupted, and found `failed` at the next
-    start on the same `data`. Raises `DataDirectoryError`, and `OSError` when the port is taken.
+    `data` is the directory for its state; by default a temporary one, which is deleted at the end of the block.
+    `port=0` takes a free port. The end of the block interrupts running tasks; the next start on the same `data` marks
+    them as `failed`. Raises `DataDirectoryError`, and `OSError` when the port is in use.
     """
-    from cyberun_mcp.emulator.platform import running_platform
+    from cyberun_mcp.emulator.lifecycle import running_emulator
 
-    async with running_platform(data=data, port=port, host=host) as emulated:
+    async with running_emulator(data=data, port=port, host=host) as emulated:
         yield emulated

@@ -82,17 +82,17 @@ class TaskOutcome:
 
 def run_task(
     task: TaskRow,
-    definition: WorkflowVersion,
+    workflow_version: WorkflowVersion,
     storage: ObjectStorage,
     stop: threading.Event,
     report: Callable[[Progress], None],
 ) -> TaskOutcome:
     """Run the code of a workflow in the calling thread and store its outputs, all of them or none."""
-    file_parameters = {parameter.key for parameter in definition.parameters if parameter.type == "file"}
+    file_parameters = {parameter.key for parameter in workflow_version.parameters if parameter.type == "file"}
     inputs = {key: storage.path(value) for key, value in task.parameters.items() if key in file_parameters and value}
     try:
         with storage.temporary_folder() as folder:
-            result = definition.run(Job(task.parameters, inputs, folder, report, stop))
+            result = workflow_version.run(Job(task.parameters, inputs, folder, report, stop))
             return _store_outputs(task, result, folder, storage)
     except WorkflowStopped:
         return TaskOutcome("stopped")

@@ -31,7 +31,7 @@ class _ScheduledTask:
     """A task that has not ended, and how to stop it."""
 
     row: TaskRow
-    definition: WorkflowVersion
+    workflow_version: WorkflowVersion
     stop: threading.Event = field(default_factory=threading.Event)
     stop_reason: StopReason | None = None
 
@@ -68,9 +68,9 @@ class Scheduler:
         )
         self._stopping = False
 
-    def submit(self, row: TaskRow, definition: WorkflowVersion) -> None:
+    def submit(self, row: TaskRow, workflow_version: WorkflowVersion) -> None:
         """Start scheduling an accepted task."""
-        task = self._tasks[row.id] = _ScheduledTask(row, definition)
+        task = self._tasks[row.id] = _ScheduledTask(row, workflow_version)
         self._start_coroutine(self._enqueue(task))
 
     def cancel(self, task_id: str) -> None:
@@ -106,7 +106,7 @@ class Scheduler:
         await asyncio.sleep(SCHEDULING_SECONDS)
         if task.stop.is_set():
             return
-        if any(agent.can_run(task.definition.required_labels) for agent in self._agents_for(task)):
+        if any(agent.can_run(task.workflow_version.required_labels) for agent in self._agents_for(task)):
             self._set_status(task, "queued")
             self._queue.append(task)
             self._assign_queued_tasks()
@@ -142,11 +142,11 @@ class Scheduler:
         def report(progress: Progress) -> None:
             loop.call_soon_threadsafe(self._events.publish, task.id, progress_event(task.id, progress))
 
-        timeout = task.definition.task_timeout
+        timeout = task.workflow_version.task_timeout
         timer = loop.call_later(timeout, task.request_stop, "timeout") if timeout else None
         try:
             return await loop.run_in_executor(
-                self._threads, run_task, task.row, task.definition, self._storage, task.stop, report
+                self._threads, run_task, task.row, task.workflow_version, self._storage, task.stop, report
             )
         finally:
             if timer:
@@ -165,7 +165,7 @@ class Scheduler:
         elif outcome.status == "failed":
             self._end(task, "failed", outcome.error)
         elif task.stop_reason == "timeout":
-            self._end(task, "failed", f"task timed out after {task.definition.task_timeout} seconds")
+            self._end(task, "failed", f"task timed out after {task.workflow_version.task_timeout} seconds")
         elif task.stop_reason == "cancelled":
             self._end(task, "cancelled")
 
@@ -186,7 +186,7 @@ class Scheduler:
 
     def _idle_agent_for(self, task: _ScheduledTask) -> EmulatedAgent | None:
         for agent in self._agents_for(task):
-            if agent.status == "idle" and agent.can_run(task.definition.required_labels):
+            if agent.status == "idle" and agent.can_run(task.workflow_version.required_labels):
                 return agent
         return None
 

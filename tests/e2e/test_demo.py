@@ -1,4 +1,4 @@
-"""`cyberun-mcp demo`, as a user runs it: a real process, the files it leaves, the words it prints."""
+"""`cyberun-mcp demo` as a real process: the files it saves and the text it prints."""
 
 import os
 import re
@@ -27,9 +27,9 @@ PRODUCED = {
 
 
 def environment() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("CYBERUN_")}
-    # A user's own key and address must neither be used nor shown.
-    return kept | {"CYBERUN_API_KEY": "sk-the-users-own", "CYBERUN_BASE_URL": "https://nowhere.invalid/api/v1"}
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("CYBERUN_")}
+    # The demo must neither use nor show the key and URL of the user.
+    return variables | {"CYBERUN_API_KEY": "sk-the-users-own", "CYBERUN_BASE_URL": "https://nowhere.invalid/api/v1"}
 
 
 def run(output: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -57,7 +57,7 @@ def screen(output: Path) -> str:
     return finished.stdout
 
 
-def test_the_demo_leaves_every_file_of_the_story(screen: str, output: Path) -> None:
+def test_the_demo_saves_every_file(screen: str, output: Path) -> None:
     assert {path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file()} == PRODUCED
 
 
@@ -94,25 +94,25 @@ def test_the_demo_ends_with_paths_that_exist_and_what_to_type_next(screen: str) 
     assert argument == "--emulator"
 
 
-def test_progress_was_heard_while_a_task_ran(screen: str) -> None:
+def test_progress_was_received_while_a_task_ran(screen: str) -> None:
     updates = [int(count) for count in re.findall(r"completed after .*, (\d+) updates", screen)]
     assert len(updates) == 4
     assert all(count >= 2 for count in updates)
 
 
-def test_cancelling_and_failing_are_shown_as_they_are(screen: str) -> None:
+def test_a_cancelled_and_a_failed_task_are_shown(screen: str) -> None:
     assert "cancelled after" in screen
     assert "failed after" in screen
     assert "node 8 (VAEDecode) failed" in screen
 
 
-def test_piped_output_is_plain_and_holds_no_key(screen: str) -> None:
+def test_piped_output_is_plain_and_contains_no_key(screen: str) -> None:
     assert "\x1b" not in screen
     assert not re.search(r"\b[sd]k-\w", screen)
     assert "X-Amz-Signature" not in screen
 
 
-def test_a_folder_that_cannot_be_made_is_a_message_and_status_1(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_a_message_and_status_1(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder", encoding="utf-8")
     finished = run(tmp_path / "file" / "pictures")
     assert finished.returncode == 1
@@ -120,21 +120,21 @@ def test_a_folder_that_cannot_be_made_is_a_message_and_status_1(tmp_path: Path) 
     assert "Traceback" not in finished.stdout + finished.stderr
 
 
-def test_a_picture_that_cannot_be_saved_is_a_message_too(tmp_path: Path) -> None:
+def test_a_picture_that_cannot_be_saved_is_a_message_and_status_1(tmp_path: Path) -> None:
     finished = run(tmp_path / "pictures", "--picture", str(tmp_path / "no such folder" / "screen.svg"))
     assert finished.returncode == 1
     assert "The demo failed: " in finished.stdout
     assert "Traceback" not in finished.stdout + finished.stderr
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT to send to a process of one's own there")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for other processes")
 def test_an_interrupt_stops_the_demo_and_its_server(tmp_path: Path) -> None:
     with subprocess.Popen(
         [*COMMAND, str(tmp_path / "pictures")],
         env=environment(),
         stdout=subprocess.PIPE,
         encoding="utf-8",
-        # A background job of a shell inherits SIGINT ignored, and Python then leaves it so.
+        # A background job of a shell inherits an ignored SIGINT, which Python does not change.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as process:
         assert process.stdout is not None
@@ -146,7 +146,7 @@ def test_an_interrupt_stops_the_demo_and_its_server(tmp_path: Path) -> None:
     assert "Traceback" not in rest
 
 
-def test_a_reader_that_has_seen_enough_ends_the_demo_quietly(tmp_path: Path) -> None:
+def test_closing_the_pipe_ends_the_demo_without_a_traceback(tmp_path: Path) -> None:
     with subprocess.Popen(
         [*COMMAND, str(tmp_path / "pictures")], env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
@@ -154,6 +154,6 @@ def test_a_reader_that_has_seen_enough_ends_the_demo_quietly(tmp_path: Path) -> 
         assert process.stderr is not None
         process.stdout.readline()
         process.stdout.close()
-        said = process.stderr.read()
+        stderr = process.stderr.read()
         assert process.wait(timeout=30) == 1
-    assert b"Traceback" not in said
+    assert b"Traceback" not in stderr

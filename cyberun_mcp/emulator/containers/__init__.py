@@ -1,1 +1,1 @@
-"""Container services: HTTP servers of their own on loopback, and the gateway that leads to them."""
+"""Container services: small HTTP servers on loopback, and the gateway that forwards requests to them."""

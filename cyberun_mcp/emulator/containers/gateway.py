@@ -10,8 +10,8 @@ import httpx2
 from cyberun_mcp.emulator.containers.services import Serve, ServiceDefinition
 from cyberun_mcp.emulator.database import Registration
 from cyberun_mcp.emulator.errors import RequestRejected
+from cyberun_mcp.emulator.http_server import bound_socket, origin_of
 from cyberun_mcp.emulator.seed import Team
-from cyberun_mcp.emulator.serving import bound_socket, origin_of
 
 Headers = Sequence[tuple[str, str]]
 

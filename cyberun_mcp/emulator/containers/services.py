@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from cyberun_mcp.emulator.containers import sample_apps, tiny_llm
 from cyberun_mcp.emulator.database import Registration
-from cyberun_mcp.emulator.serving import serving
+from cyberun_mcp.emulator.http_server import serving
 
 Serve = Callable[[socket.socket], AbstractAsyncContextManager[None]]
 

@@ -1,1 +1,1 @@
-"""The REST endpoints, one file per noun."""
+"""The endpoints of the REST API. `routes.py` lists them all."""

@@ -1,4 +1,4 @@
-"""HTTP servers in the event loop that is already running."""
+"""Running an ASGI application on a socket in the current event loop, with uvicorn."""
 
 import asyncio
 import os
@@ -15,12 +15,12 @@ _GRACE_SECONDS = 0.1
 
 @contextmanager
 def bound_socket(host: str, port: int) -> Iterator[socket.socket]:
-    """A listening socket, bound before its server exists so that the address is known; port 0 takes a free one."""
+    """A listening socket. It exists before its server so that the address is known; port 0 takes a free port."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # The protocol is named because asyncio turns Nagle's algorithm off only on sockets that name it. Otherwise a small
-    # answer, which uvicorn writes in two parts, takes 44 ms over loopback instead of 0.7 ms.
+    # With an explicit protocol, because asyncio disables Nagle's algorithm only on such sockets. Otherwise a small
+    # response, which uvicorn writes in two parts, takes 44 ms over loopback instead of 0.7 ms.
     with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
-        # To restart on the same port at once. On Windows the option would let two servers share a port.
+        # For an immediate restart on the same port. On Windows the option would let two servers share a port.
         if os.name == "posix":
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
@@ -30,17 +30,17 @@ def bound_socket(host: str, port: int) -> Iterator[socket.socket]:
 
 
 def origin_of(listening: socket.socket) -> str:
-    """The URL of a listening socket, up to the port."""
+    """The URL of a listening socket without a path."""
     host, port = listening.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 @asynccontextmanager
 async def serving(app: ASGIApp, listening: socket.socket) -> AsyncIterator[None]:
-    """Serve an application for as long as the block lasts.
+    """Serve an application until the block ends.
 
-    The server is an asyncio task rather than a child of an anyio task group: when the block is cancelled, the server
-    must still be there to close its connections in order.
+    The server is an asyncio task rather than a child of an anyio task group, because it must still run after the block
+    was cancelled, to close its connections cleanly.
     """
     server = _Server(
         uvicorn.Config(
@@ -51,7 +51,7 @@ async def serving(app: ASGIApp, listening: socket.socket) -> AsyncIterator[None]
             ws="none",
             http="h11",
             server_header=False,
-            # Longer than clients keep idle connections, the gateway's among them: it is they who are to close them.
+            # Longer than clients and the gateway keep idle connections, so that the server never closes one first.
             timeout_keep_alive=75,
         )
     )
@@ -65,14 +65,14 @@ async def serving(app: ASGIApp, listening: socket.socket) -> AsyncIterator[None]
 
 
 class _Server(uvicorn.Server):
-    """uvicorn as a guest: signals stay the host's, and it stops within a tenth of a second instead of three."""
+    """Leaves signals to the process, and stops within a tenth of a second, where uvicorn needs up to three."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
-        """Begin to shut down."""
+        """Start to shut down."""
         self._stopping.set()
 
     @contextmanager
@@ -80,7 +80,7 @@ class _Server(uvicorn.Server):
         yield
 
     async def main_loop(self) -> None:
-        # on_tick(0) renews the Date header, which uvicorn otherwise does at every tenth of its ticks of 0.1 s.
+        # on_tick(0) updates the Date header. uvicorn itself ticks every 0.1 s and does so on every tenth tick.
         while not self._stopping.is_set():
             await self.on_tick(0)
             with anyio.move_on_after(1):
@@ -97,6 +97,6 @@ class _Server(uvicorn.Server):
             for task in late:
                 task.cancel()
             await asyncio.gather(*answering, return_exceptions=True)
-        await asyncio.sleep(0)  # connections that are done close now
+        await asyncio.sleep(0)  # lets connections that have finished close
         for connection in list(self.server_state.connections):
             connection.transport.abort()

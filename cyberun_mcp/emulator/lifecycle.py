@@ -1,4 +1,4 @@
-"""The whole platform, put together and started."""
+"""Starting and stopping the emulator: creates all components and connects them."""
 
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -13,19 +13,19 @@ from cyberun_mcp.emulator.containers.gateway import ContainerGateway, running_in
 from cyberun_mcp.emulator.database import Database
 from cyberun_mcp.emulator.endpoints.request import EmulatedPlatform
 from cyberun_mcp.emulator.endpoints.routes import build_app
+from cyberun_mcp.emulator.http_server import bound_socket, origin_of, serving
 from cyberun_mcp.emulator.object_storage import ObjectStorage
 from cyberun_mcp.emulator.scheduler import Scheduler
-from cyberun_mcp.emulator.serving import bound_socket, origin_of, serving
 from cyberun_mcp.emulator.signed_urls import UrlSigner
 from cyberun_mcp.emulator.task_events import EventBroker
 
-# Well above what the services here take, and below what MCP clients wait for a tool.
+# In seconds. Far longer than the services here take, and shorter than MCP clients wait for a tool.
 _GATEWAY_TIMEOUT = httpx2.Timeout(30)
 
 
 @asynccontextmanager
-async def running_platform(*, data: Path | None, port: int, host: str) -> AsyncIterator[Emulator]:
-    """Start the parts in the order they need each other; stop them in the reverse order."""
+async def running_emulator(*, data: Path | None, port: int, host: str) -> AsyncIterator[Emulator]:
+    """Start the components in the order of their dependencies, and stop them in the reverse order."""
     with _folder(data) as folder, bound_socket(host, port) as listening, _open_database(folder) as database:
         origin = origin_of(listening)
         main, other = seed.main_team(database.teams), seed.other_team(database.teams)
@@ -35,7 +35,7 @@ async def running_platform(*, data: Path | None, port: int, host: str) -> AsyncI
         async with (
             _scheduler(database, storage, events, teams) as scheduler,
             running_instances(teams) as instances,
-            # Loopback only: a proxy of the environment has no business here.
+            # Without the proxy of the environment, because all services are on loopback.
             httpx2.AsyncClient(trust_env=False, timeout=_GATEWAY_TIMEOUT) as client,
         ):
             platform = EmulatedPlatform(
@@ -59,7 +59,7 @@ def _folder(data: Path | None) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="cyberun-emulator-") as temporary:
             yield Path(temporary)
     else:
-        # A directory of the user's own keeps its mode; the file with the keys is closed to others by itself.
+        # An existing directory keeps its mode. The database file in it, which has the keys, gets its own.
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         yield data
 
@@ -82,9 +82,9 @@ async def _scheduler(
     try:
         for task in database.tasks.list_unstarted():
             entry = teams[task.team_id].workflow_by_id(task.workflow_id)
-            definition = entry and entry[1].version(task.version)
-            if definition:
-                scheduler.submit(task, definition)
+            workflow_version = entry and entry[1].version(task.version)
+            if workflow_version:
+                scheduler.submit(task, workflow_version)
             else:
                 database.tasks.mark_ended(task.id, "failed", "the workflow of this task no longer exists")
         yield scheduler
