@@ -127,13 +127,8 @@ def bridge(url: str, header: tuple[str, ...], header_file: Path | None, allow_ht
     but no longer sends the comments it used to send in such pauses, and after 300 seconds without a byte in any case.
     """
     from cyberun_mcp.bridge.process import run_bridge
-    from cyberun_mcp.errors import ConfigurationError
 
-    try:
-        status = run_bridge(url, header, header_file, allow_http=allow_http)
-    except ConfigurationError as error:
-        raise click.ClickException(str(error)) from error
-    _end_process(status)
+    _end_process(run_bridge(url, header, header_file, allow_http=allow_http))
 
 
 cli.add_command(config)
@@ -142,11 +137,14 @@ cli.add_command(doctor)
 
 def main(wire: "Wire | None" = None) -> NoReturn:
     """The command. `wire` is what `cyberun_mcp.handshake` hands over, when it came first."""
+    from cyberun_mcp.errors import ConfigurationError
+
     try:
         status = cli.main(prog_name="cyberun-mcp", standalone_mode=False, obj=wire)
-    except click.ClickException as error:
-        error.show()
-        status = error.exit_code
+    except (click.ClickException, ConfigurationError) as error:
+        shown = error if isinstance(error, click.ClickException) else click.ClickException(str(error))
+        shown.show()
+        status = shown.exit_code
     except click.Abort:  # Ctrl-C while still importing
         status = 130
     _end_process(status or 0)
@@ -171,7 +169,7 @@ def load_stdio() -> None:
 async def _serve_stdio(settings: Settings, emulator: bool, wire: "Wire | None") -> int:
     load_stdio()
     from cyberun_mcp.api.credentials import credential_from
-    from cyberun_mcp.errors import ConfigurationError, MissingKey
+    from cyberun_mcp.errors import MissingKey
     from cyberun_mcp.server import build_server
     from cyberun_mcp.tools.in_flight import CallsInFlight
     from cyberun_mcp.transports.stdio import serve_stdio
@@ -181,15 +179,12 @@ async def _serve_stdio(settings: Settings, emulator: bool, wire: "Wire | None") 
             credential_from(chosen.api_key, chosen.team_id)
         except MissingKey as error:
             _say(f"Starting without a key; every tool will say so. {error}")
-        except ConfigurationError as error:
-            raise click.ClickException(str(error)) from error
         in_flight = CallsInFlight()
         server = build_server(chosen, lambda _: credential_from(chosen.api_key, chosen.team_id), in_flight=in_flight)
         return await serve_stdio(server, wire, in_flight)
 
 
 async def _serve_http(settings: Settings, endpoint: EndpointSettings, emulator: bool) -> int:
-    from cyberun_mcp.errors import ConfigurationError
     from cyberun_mcp.transports.http import PATH
     from cyberun_mcp.transports.serving import check, listen, serve
     from cyberun_mcp.transports.workers import serve_with_workers
@@ -199,8 +194,6 @@ async def _serve_http(settings: Settings, endpoint: EndpointSettings, emulator: 
         try:
             tokens = check(chosen, endpoint)
             listener = listen(host, port)
-        except ConfigurationError as error:
-            raise click.ClickException(str(error)) from error
         except OSError as error:
             raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror}") from error
         if emulator:

@@ -15,7 +15,7 @@ from tests.endpoint.process import Endpoint, endpoint
 from tests.endpoint.proxy import CADDY, NGINX, caddy, nginx
 from tests.endpoint.raw import Answer, answers_in, until_closed
 from tests.parsers import PARSERS, environment_of
-from tests.transports.test_request_framing import ACCEPTED, CHUNKED, DOUBTFUL, LARGEST_HEAD
+from tests.transports.framing_corpus import ACCEPTED, CHUNKED, DOUBTFUL, LARGEST_HEAD
 
 LAST = b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
 ALIVE = Answer(200, b"alive\n")

@@ -11,13 +11,7 @@ from hypothesis import strategies as st
 
 from cyberun_mcp.transports.request_body import BadRequest
 from cyberun_mcp.transports.request_framing import Phase, RequestFraming
-
-LARGEST_HEAD = 4_096
-HOST = b"Host: a\r\n"
-
-
-def post(headers: bytes, body: bytes = b"", target: bytes = b"/mcp", version: bytes = b"1.1") -> bytes:
-    return b"POST %s HTTP/%s\r\nHost: a\r\n%s\r\n%s" % (target, version, headers, body)
+from tests.transports.framing_corpus import ACCEPTED, CHUNKED, DOUBTFUL, HOST, LARGEST_HEAD, post
 
 
 def passed_on(*segments: bytes) -> bytes:
@@ -34,87 +28,6 @@ def in_pieces(stream: bytes, *sizes: int) -> list[bytes]:
         position += len(pieces[-1])
         turn += 1
     return pieces
-
-
-CHUNKED = b"Transfer-Encoding: chunked\r\n"
-
-DOUBTFUL = {
-    "a length and a coding": post(b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", b"0\r\n\r\n"),
-    "two lengths": post(b"Content-Length: 5\r\nContent-Length: 6\r\n", b"hello!"),
-    "the same length twice": post(b"Content-Length: 5\r\nContent-Length: 5\r\n", b"hello"),
-    "a list of lengths": post(b"Content-Length: 5, 5\r\n", b"hello"),
-    "a signed length": post(b"Content-Length: +5\r\n", b"hello"),
-    "a hexadecimal length": post(b"Content-Length: 0x5\r\n", b"hello"),
-    "an empty length": post(b"Content-Length:\r\n"),
-    "an underlined length": post(b"Content-Length: 5_0\r\n"),
-    "an endless length": post(b"Content-Length: " + b"9" * 19 + b"\r\n"),
-    "two codings": post(CHUNKED * 2, b"0\r\n\r\n"),
-    "a list of codings": post(b"Transfer-Encoding: gzip, chunked\r\n", b"0\r\n\r\n"),
-    "chunked twice": post(b"Transfer-Encoding: chunked, chunked\r\n", b"0\r\n\r\n"),
-    "an unknown coding": post(b"Transfer-Encoding: xchunked\r\n", b"0\r\n\r\n"),
-    "chunked in quotes": post(b'Transfer-Encoding: "chunked"\r\n', b"0\r\n\r\n"),
-    "chunked with a parameter": post(b"Transfer-Encoding: chunked;q=1\r\n", b"0\r\n\r\n"),
-    "chunked after a vertical tab": post(b"Transfer-Encoding: \x0bchunked\r\n", b"0\r\n\r\n"),
-    "chunked and identity": post(b"Transfer-Encoding: identity\r\n" + CHUNKED, b"0\r\n\r\n"),
-    "an empty coding": post(b"Transfer-Encoding:\r\n"),
-    "chunked of HTTP/1.0": post(CHUNKED, b"0\r\n\r\n", version=b"1.0"),
-    "a folded header": post(b"X: a\r\n b\r\n"),
-    "a folded coding": post(b"Transfer-Encoding:\r\n chunked\r\n", b"0\r\n\r\n"),
-    "a folded first header": b"POST /mcp HTTP/1.1\r\n Host: a\r\n\r\n",
-    "a blank before the colon": post(b"Content-Length : 5\r\n", b"hello"),
-    "a blank in a name": post(b"Content Length: 5\r\n", b"hello"),
-    "a name of nothing": post(b": 5\r\n"),
-    "a name beyond ASCII": post(b"Content-L\xe4nge: 5\r\n"),
-    "a line without a colon": post(b"Content-Length\r\n"),
-    "a NUL in a value": post(b"X: a\x00b\r\n"),
-    "a carriage return in a value": post(b"X: a\rContent-Length: 5\r\n", b"hello"),
-    "a header that ends in a line feed": post(b"X: a\nContent-Length: 5\r\n", b"hello"),
-    "a request line that ends in a line feed": b"POST /mcp HTTP/1.1\nHost: a\r\n\r\n",
-    "line feeds alone": b"POST /mcp HTTP/1.1\nHost: a\n\n",
-    "a head that ends in two line feeds": b"POST /mcp HTTP/1.1\r\nHost: a\n\n",
-    "no host": b"POST /mcp HTTP/1.1\r\n\r\n",
-    "two hosts": post(HOST),
-    "two different hosts": post(b"Host: b\r\n"),
-    "a list of hosts": b"POST /mcp HTTP/1.1\r\nHost: a, b\r\n\r\n",
-    "a host with a path": b"POST /mcp HTTP/1.1\r\nHost: a/b\r\n\r\n",
-    "a host with a user": b"POST /mcp HTTP/1.1\r\nHost: b@a\r\n\r\n",
-    "another host in the target": post(b"", target=b"http://b/mcp"),
-    "the authority form": b"CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n",
-    "CONNECT": b"CONNECT /mcp HTTP/1.1\r\nHost: a\r\n\r\n",
-    "the asterisk form": b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
-    "an unknown method": b"BREW /mcp HTTP/1.1\r\nHost: a\r\n\r\n",
-    "a method in lower case": b"post /mcp HTTP/1.1\r\nHost: a\r\n\r\n",
-    "a fragment": post(b"", target=b"/mcp#x"),
-    "a blank in the target": post(b"", target=b"/mcp x"),
-    "a target beyond ASCII": post(b"", target=b"/mcp\xff"),
-    "no target": b"POST HTTP/1.1\r\nHost: a\r\n\r\n",
-    "HTTP/0.9": b"GET /mcp\r\n\r\n",
-    "HTTP/1.2": post(b"", version=b"1.2"),
-    "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-    "HTTP/01.1": post(b"", version=b"01.1"),
-    "a blank after the version": b"POST /mcp HTTP/1.1 \r\nHost: a\r\n\r\n",
-    "two blanks in the request line": b"POST  /mcp HTTP/1.1\r\nHost: a\r\n\r\n",
-    "a tab in the request line": b"POST\t/mcp HTTP/1.1\r\nHost: a\r\n\r\n",
-    "a chunk size with a prefix": post(CHUNKED, b"0x5\r\nhello\r\n0\r\n\r\n"),
-    "a signed chunk size": post(CHUNKED, b"+5\r\nhello\r\n0\r\n\r\n"),
-    "an underlined chunk size": post(CHUNKED, b"5_0\r\nhello\r\n0\r\n\r\n"),
-    "a chunk size after a blank": post(CHUNKED, b" 5\r\nhello\r\n0\r\n\r\n"),
-    "a chunk size before a blank": post(CHUNKED, b"5 \r\nhello\r\n0\r\n\r\n"),
-    "an endless chunk size": post(CHUNKED, b"00000000005\r\nhello\r\n0\r\n\r\n"),
-    "an empty chunk size": post(CHUNKED, b"\r\nhello\r\n0\r\n\r\n"),
-    "a chunk extension": post(CHUNKED, b"5;a=b\r\nhello\r\n0\r\n\r\n"),
-    "a chunk extension with a line feed": post(CHUNKED, b"5;a\nhello\r\n0\r\n\r\n"),
-    "a chunk size that ends in a line feed": post(CHUNKED, b"5\nhello\r\n0\r\n\r\n"),
-    "a chunk that ends in a line feed": post(CHUNKED, b"5\r\nhello\n0\r\n\r\n"),
-    "a chunk that is longer than its size": post(CHUNKED, b"3\r\nhello\r\n0\r\n\r\n"),
-    "a chunk that is shorter than its size": post(CHUNKED, b"7\r\nhello\r\n0\r\n\r\n"),
-    "headers after the body": post(CHUNKED, b"0\r\nX: a\r\n\r\n"),
-    "a length after the body": post(CHUNKED, b"0\r\nContent-Length: 5\r\n\r\n"),
-    "a body that ends in a line feed": post(CHUNKED, b"0\r\n\n"),
-    "too many headers": post(b"".join(b"X-%d: a\r\n" % number for number in range(100))),
-    "too large a header": post(b"X: " + b"a" * LARGEST_HEAD + b"\r\n"),
-    "too large a head without an end": b"GET /" + b"a" * LARGEST_HEAD,
-}
 
 
 @pytest.mark.parametrize("size", [1, 7, 10_000], ids=["byte by byte", "in pieces", "at once"])
@@ -187,40 +100,6 @@ def read_by_h11(stream: bytes) -> Read:
             read.complete = True
             break
     return read
-
-
-ACCEPTED = {
-    "a length": (post(b"Content-Length: 5\r\n", b"hello"), b"hello"),
-    "a length with zeros": (post(b"Content-Length: 005\r\n", b"hello"), b"hello"),
-    "chunks": (post(CHUNKED, b"3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n"), b"hello"),
-    "chunked in capitals": (
-        post(b"TRANSFER-ENCODING: \t Chunked \r\n", b"A\r\nhellohello\r\n00\r\n\r\n"),
-        b"hellohello",
-    ),
-    "an offer of h2c": (
-        post(
-            b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\nContent-Length: 5\r\n",
-            b"hello",
-        ),
-        b"hello",
-    ),
-    "an offer of h2c, chunked": (
-        post(b"Connection: upgrade\r\nUpgrade: h2c\r\n" + CHUNKED, b"1\r\na\r\n0\r\n\r\n"),
-        b"a",
-    ),
-    "an offer of WebSocket": (
-        post(b"Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 5\r\n", b"hello"),
-        b"hello",
-    ),
-    "a wish to be told to continue": (post(b"Expect: 100-Continue\r\nContent-Length: 5\r\n", b"hello"), b"hello"),
-    "another wish": (post(b"Expect: miracles\r\nContent-Length: 5\r\n", b"hello"), b"hello"),
-    "no body": (post(b""), b""),
-    "an empty line before": (b"\r\n" + post(b"Content-Length: 5\r\n", b"hello"), b"hello"),
-    "the absolute form": (post(b"", target=b"http://A/mcp?x=/y"), b""),
-    "bytes beyond ASCII in a value": (post(b"X: \xe4\xff\r\n"), b""),
-    "HTTP/1.0 without a host": (b"GET /livez HTTP/1.0\r\n\r\n", b""),
-    "a connection to be kept and closed": (post(b"Connection: keep-alive\r\nConnection: x, Close\r\n"), b""),
-}
 
 
 @pytest.mark.parametrize("size", [1, 7, 10_000], ids=["byte by byte", "in pieces", "at once"])
