@@ -21,7 +21,7 @@ from cyberun_mcp.errors import InvalidArguments, UnexpectedAnswer
 from cyberun_mcp.settings import Settings
 from cyberun_mcp.telemetry import SILENT, Telemetry
 
-# What a success carries, whatever else; an answer with an `error_message` and none of it is an error.
+# Fields of a successful answer. An answer that has an `error_message` and none of these fields is an error.
 _WORKFLOW = ("workflow_slug", "parameters")
 _TASK = ("task_status",)
 _RESULT = ("task_status", "task_output", "download_url", "download_urls")

@@ -48,7 +48,7 @@ class PlatformClock:
             self._date, self._received = date, Moment.now()
 
     def at(self, moment: Moment) -> datetime | None:
-        """The platform's time at a moment, at most; None when no answer has told the time."""
+        """The latest that the platform's clock can have shown at a moment; None when no answer had a usable `Date`."""
         date = parse_http_date(self._date)
         if date is None or not FIRST_YEAR <= date.year <= LAST_YEAR:
             return None

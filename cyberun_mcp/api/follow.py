@@ -64,7 +64,7 @@ class Follower:
         # Times by anyio's clock. Neither is tried again before; `inf` when the stream cannot be had at all.
         self._listen_again_at = 0.0
         self._ask_again_at = 0.0
-        # When an event last told something, or the silence since was looked into; and the bytes received until then.
+        # The time of the last event, or of the last poll during a silence; and the bytes received until then.
         self._heard_at = 0.0
         self._heard_bytes = 0
         self._asked_meanwhile = False  # whether the last stream was ended because of an answer about the task itself
@@ -187,7 +187,7 @@ class Follower:
                 self._learn(state, via="events")
             if state.terminal:
                 return
-            # What had piled up is heard first. Events that came with this one wait for one rest, not one each.
+            # Read the backlog first. Events that arrived together wait for one pause, not for one pause each.
             rest = self._client.pace.rest
             if rest and anyio.current_time() - read_on > AT_ONCE:
                 self._heard_at += rest  # while we sleep, the stream is not what is silent
@@ -195,7 +195,7 @@ class Follower:
                 read_on = anyio.current_time()
 
     async def _look_into_silence(self, response: "httpx2.Response", listening: anyio.CancelScope) -> None:
-        """Ask for the task whenever the stream has told nothing for `events_idle`; end a stream that is of no use."""
+        """Poll the task after each `events_idle` seconds without an event; close a stream that is dead or missed the news."""
         while True:
             due = max(self._heard_at + self._client.settings.events_idle, self._ask_again_at)
             if anyio.current_time() < due:

@@ -6,7 +6,7 @@ import anyio
 
 from cyberun_mcp.errors import PASSING_STATUSES, ApiError, CyberunError, UnexpectedAnswer
 
-NEWBORN = 60.0  # seconds after its run in which not every server of the platform may have heard of a task
+NEWBORN = 60.0  # seconds after a run in which some servers of the platform may not know its task yet
 STANDS = 15.0  # seconds a refusal that may be taken back must stand before it is believed
 _NOT_FOR_THIS_CALLER = frozenset({400, 401, 403})
 
