@@ -195,7 +195,7 @@ class Follower:
                 read_on = anyio.current_time()
 
     async def _look_into_silence(self, response: "httpx2.Response", listening: anyio.CancelScope) -> None:
-        """Poll the task after each `events_idle` seconds without an event; close a stream that is dead or missed the news."""
+        """Poll the task after each `events_idle` seconds without an event; close a stream that is dead or behind."""
         while True:
             due = max(self._heard_at + self._client.settings.events_idle, self._ask_again_at)
             if anyio.current_time() < due:
