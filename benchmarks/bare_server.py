@@ -41,7 +41,7 @@ async def serve() -> None:
     """Serve the client on stdin and stdout until it leaves."""
     server: Server[Any] = Server("bare", on_list_tools=list_tools, on_call_tool=call_tool)
     if "--our-transport" in sys.argv:
-        from cyberun_mcp.transports.stdio import serve_stdio
+        from cyberun_mcp.stdio.serve import serve_stdio
 
         await serve_stdio(server)
     else:

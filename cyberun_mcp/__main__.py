@@ -1,5 +1,5 @@
 """`python -m cyberun_mcp` is `cyberun-mcp`."""
 
-from cyberun_mcp.handshake import main
+from cyberun_mcp.stdio.fast_start import main
 
 main()

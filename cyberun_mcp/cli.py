@@ -15,12 +15,12 @@ from click.core import ParameterSource
 from cyberun_mcp import __version__
 from cyberun_mcp.clients.command import config
 from cyberun_mcp.doctor.command import doctor
-from cyberun_mcp.endpoint import ENV_PREFIX, EndpointSettings
+from cyberun_mcp.http.settings import ENV_PREFIX, EndpointSettings
+from cyberun_mcp.observability.stderr import finish_stderr
 from cyberun_mcp.settings import Settings, flagged_fields, flags_of, options, settings_from
-from cyberun_mcp.stderr import finish_stderr
 
 if TYPE_CHECKING:
-    from cyberun_mcp.transports.wire import Wire
+    from cyberun_mcp.pipes.claim import Wire
 
 EMULATOR_PORT = 8787
 
@@ -69,7 +69,7 @@ def http(emulator: bool, **given: Any) -> None:
     """
     endpoint = EndpointSettings(**{each.name: given.pop(each.name) for each in flagged_fields(EndpointSettings)})
     settings = _settings(given)
-    from cyberun_mcp.transports.serving import event_loop_options
+    from cyberun_mcp.http.serve import event_loop_options
 
     _end_process(_run(lambda: _serve_http(settings, endpoint, emulator), event_loop_options(), reloads=True))
 
@@ -136,7 +136,7 @@ cli.add_command(doctor)
 
 
 def main(wire: "Wire | None" = None) -> NoReturn:
-    """The command. `wire` is what `cyberun_mcp.handshake` hands over, when it came first."""
+    """The command. `wire` is what `cyberun_mcp.stdio.fast_start` hands over, when it came first."""
     from cyberun_mcp.errors import ConfigurationError
 
     try:
@@ -151,7 +151,7 @@ def main(wire: "Wire | None" = None) -> NoReturn:
 
 
 def _settings(given: dict[str, Any]) -> Settings:
-    from cyberun_mcp.logs import log_to_stderr
+    from cyberun_mcp.observability.logs import log_to_stderr
 
     settings = settings_from(given)
     log_to_stderr(settings.log_level, settings.log_format)
@@ -163,7 +163,7 @@ def load_stdio() -> None:
     with _importing():
         import cyberun_mcp.api.credentials
         import cyberun_mcp.server
-        import cyberun_mcp.transports.stdio  # noqa: F401
+        import cyberun_mcp.stdio.serve  # noqa: F401
 
 
 async def _serve_stdio(settings: Settings, emulator: bool, wire: "Wire | None") -> int:
@@ -171,8 +171,8 @@ async def _serve_stdio(settings: Settings, emulator: bool, wire: "Wire | None") 
     from cyberun_mcp.api.credentials import credential_from
     from cyberun_mcp.errors import MissingKey
     from cyberun_mcp.server import build_server
+    from cyberun_mcp.stdio.serve import serve_stdio
     from cyberun_mcp.tools.in_flight import CallsInFlight
-    from cyberun_mcp.transports.stdio import serve_stdio
 
     async with _platform(settings, emulator) as chosen:
         try:
@@ -185,9 +185,9 @@ async def _serve_stdio(settings: Settings, emulator: bool, wire: "Wire | None") 
 
 
 async def _serve_http(settings: Settings, endpoint: EndpointSettings, emulator: bool) -> int:
-    from cyberun_mcp.transports.http import PATH
-    from cyberun_mcp.transports.serving import check, listen, serve
-    from cyberun_mcp.transports.workers import serve_with_workers
+    from cyberun_mcp.http.app import PATH
+    from cyberun_mcp.http.serve import check, listen, serve
+    from cyberun_mcp.http.workers import serve_with_workers
 
     host, port = endpoint.host, endpoint.port
     async with _platform(settings, emulator) as chosen:

@@ -15,8 +15,8 @@ from mcp.server import CacheHint, Server, ServerRequestContext
 from cyberun_mcp import __version__
 from cyberun_mcp.errors import CyberunError, explain, shortened
 from cyberun_mcp.instructions import INSTRUCTIONS
+from cyberun_mcp.observability.telemetry import SILENT, Telemetry
 from cyberun_mcp.settings import Settings
-from cyberun_mcp.telemetry import SILENT, Telemetry
 from cyberun_mcp.tools import TOOLS
 from cyberun_mcp.tools.arguments import LONGEST_NAME, parse_arguments
 from cyberun_mcp.tools.in_flight import CallInFlight, CallsInFlight
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from cyberun_mcp.api.client import Platform
     from cyberun_mcp.api.credentials import Credential
-    from cyberun_mcp.api.pace import Pace
+    from cyberun_mcp.api.throttle import Pace
 
 logger = logging.getLogger(__name__)
 

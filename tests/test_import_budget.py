@@ -17,7 +17,7 @@ from mcp import Client
 from cyberun_mcp.api.credentials import credential_from
 from cyberun_mcp.server import build_server
 from cyberun_mcp.settings import Settings
-from cyberun_mcp.transports.stdio import serve_stdio
+from cyberun_mcp.stdio.serve import serve_stdio
 
 async def names():
     server = build_server(Settings(api_key="sk-x"), lambda _: credential_from("sk-x", None))

@@ -19,7 +19,7 @@ OPEN_FILES = 20_000
 _WITHOUT_FAST = """
 import sys
 sys.modules.update(uvloop=None, httptools=None)
-from cyberun_mcp.handshake import main
+from cyberun_mcp.stdio.fast_start import main
 sys.exit(main())
 """
 

@@ -12,7 +12,7 @@ import httpx2
 from cyberun_mcp.api.credentials import credential_from
 from cyberun_mcp.server import build_server
 from cyberun_mcp.settings import Settings
-from cyberun_mcp.transports.stdio import serve_stdio
+from cyberun_mcp.stdio.serve import serve_stdio
 
 BASE_URL = "https://canned.invalid/api/v1"
 

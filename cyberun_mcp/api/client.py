@@ -15,11 +15,11 @@ from cyberun_mcp.api.answers import JsonObject, error_from, parse_object, read_b
 from cyberun_mcp.api.connections import ALWAYS_SENT, Journey, Pools, pools, timeouts, transport_errors
 from cyberun_mcp.api.credentials import Credential
 from cyberun_mcp.api.models import SERVICE_LIST_KEYS
-from cyberun_mcp.api.pace import Pace
 from cyberun_mcp.api.retry import with_retries
+from cyberun_mcp.api.throttle import Pace
 from cyberun_mcp.errors import InvalidArguments, UnexpectedAnswer
+from cyberun_mcp.observability.telemetry import SILENT, Telemetry
 from cyberun_mcp.settings import Settings
-from cyberun_mcp.telemetry import SILENT, Telemetry
 
 # Fields of a successful answer. An answer that has an `error_message` and none of these fields is an error.
 _WORKFLOW = ("workflow_slug", "parameters")

@@ -12,12 +12,12 @@ import httpx2
 from cyberun_mcp import __version__
 from cyberun_mcp.api.clock import PlatformClock
 from cyberun_mcp.api.outgoing import Outgoing
-from cyberun_mcp.api.pace import Pace
 from cyberun_mcp.api.pool import StackPool
 from cyberun_mcp.api.submissions import Submissions
+from cyberun_mcp.api.throttle import Pace
 from cyberun_mcp.errors import Unreachable
+from cyberun_mcp.observability.telemetry import SILENT, Telemetry
 from cyberun_mcp.settings import Settings, is_loopback
-from cyberun_mcp.telemetry import SILENT, Telemetry
 
 CALL_CONNECTIONS = 100  # ordinary calls at a time; more queue for `pool_timeout`
 WAIT_CONNECTIONS = 10_000  # event streams, and what else waits send

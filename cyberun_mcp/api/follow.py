@@ -24,8 +24,8 @@ import anyio
 from cyberun_mcp.api.answers import JsonObject
 from cyberun_mcp.api.backoff import doubled
 from cyberun_mcp.api.events import TELLING, TaskState, read_events
-from cyberun_mcp.api.pace import AT_ONCE
 from cyberun_mcp.api.refusals import Refusals, may_pass
+from cyberun_mcp.api.throttle import AT_ONCE
 from cyberun_mcp.errors import ApiError, CyberunError, UnexpectedAnswer, Unreachable
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import httpx2
 
-from cyberun_mcp.telemetry import Telemetry
+from cyberun_mcp.observability.telemetry import Telemetry
 
 
 class Outgoing:

@@ -14,7 +14,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
 from cyberun_mcp.api.backoff import doubled
 from cyberun_mcp.errors import PASSING_STATUSES, ApiError, CyberunError, UnexpectedAnswer, Unreachable
-from cyberun_mcp.telemetry import SILENT, Telemetry
+from cyberun_mcp.observability.telemetry import SILENT, Telemetry
 
 logger = logging.getLogger(__name__)
 

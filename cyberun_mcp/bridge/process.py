@@ -12,10 +12,9 @@ from cyberun_mcp.bridge.endpoint import Endpoint, endpoint
 from cyberun_mcp.bridge.lines import open_lines
 from cyberun_mcp.bridge.output import open_output
 from cyberun_mcp.bridge.relay import PATIENCE, Relay
-from cyberun_mcp.open_files import allow_open_files
-from cyberun_mcp.parent import parent_gone
+from cyberun_mcp.observability.stderr import log_losses
+from cyberun_mcp.process import allow_open_files, parent_gone
 from cyberun_mcp.redaction import RedactingFormatter
-from cyberun_mcp.stderr import log_losses
 
 _FAREWELL = 0.05  # seconds; clients kill what has not ended 100 ms after the end of its input
 _RUNS_AT_END_OF_INPUT = 5.0  # seconds for runs to be answered, which is all that is waited for

@@ -19,10 +19,10 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cyberun_mcp.emulator import emulator
+from cyberun_mcp.http import app as http_app
+from cyberun_mcp.http.client_connection import client_connections
+from cyberun_mcp.http.serve import listen
 from cyberun_mcp.settings import Settings
-from cyberun_mcp.transports import http
-from cyberun_mcp.transports.client_connection import client_connections
-from cyberun_mcp.transports.serving import listen
 from tests.conformance.fixtures import build_server_with_fixtures
 from tests.node.installing import node, npm_package
 
@@ -67,8 +67,8 @@ async def endpoint() -> AsyncIterator[str]:
     """The URL of our application, with an emulator behind it and the suite's tools beside our own."""
     listener: socket.socket = listen("127.0.0.1", 0)
     async with emulator() as platform:
-        with mock.patch.object(http, "build_server", build_server_with_fixtures):
-            application = http.Application(Settings(base_url=platform.base_url))
+        with mock.patch.object(http_app, "build_server", build_server_with_fixtures):
+            application = http_app.Application(Settings(base_url=platform.base_url))
         app = with_key(application.asgi, platform.api_key)
         protocol: Any = client_connections(
             application.endpoint, application.metrics
@@ -77,7 +77,7 @@ async def endpoint() -> AsyncIterator[str]:
         server = uvicorn.Server(config)
         async with application.running(), anyio.create_task_group() as tasks:
             tasks.start_soon(server.serve, [listener])
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}{http.PATH}"
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}{http_app.PATH}"
             server.should_exit = True
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from tests.bridge.client import clean_environment
 from tests.bridge.remotes import scripted
-from tests.transports.stdio_process import COMMAND, Pipe
+from tests.stdio.process import COMMAND, Pipe
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX descriptors and signals")
 

@@ -12,7 +12,7 @@ from mcp_types import jsonrpc_message_adapter
 from cyberun_mcp.api.credentials import credential_from
 from cyberun_mcp.server import build_server
 from cyberun_mcp.settings import Settings
-from cyberun_mcp.transports.eras import serve_both_eras
+from cyberun_mcp.stdio.eras import serve_both_eras
 from tests.fake_platform import BASE_URL, KEY, FakePlatform
 from tests.faults.test_leaving import conversation
 from tests.properties.virtual_clock import run_at_once

@@ -11,7 +11,7 @@ import pytest
 from mcp import Client
 
 from tests.fake_platform import FakePlatform, refusal, structured, text_of
-from tests.transports.stdio_process import server
+from tests.stdio.process import server
 
 RUN = {"workflow_slug": "s", "body": {"parameters": {}}}
 

@@ -1,0 +1,1 @@
+"""Between a socket and the server: the Streamable HTTP endpoint."""

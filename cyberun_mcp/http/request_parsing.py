@@ -1,0 +1,94 @@
+"""What a POST brings: one message, checked before anything is done about it."""
+
+import json
+from collections.abc import Mapping
+
+from mcp import MCPError
+from mcp.server.connection import Connection
+from mcp.server.streamable_http import check_accept_headers
+from mcp.shared.inbound import (
+    MCP_PROTOCOL_VERSION_HEADER,
+    InboundLadderRejection,
+    classify_inbound_request,
+    find_duplicated_routing_header,
+    unsupported_protocol_version_rejection,
+)
+from mcp.shared.jsonrpc_dispatcher import progress_token_from_params
+from mcp_types import (
+    DEFAULT_NEGOTIATED_VERSION,
+    HEADER_MISMATCH,
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    PARSE_ERROR,
+    JSONRPCNotification,
+    JSONRPCRequest,
+)
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
+from pydantic import ValidationError
+from starlette.requests import Request
+
+from cyberun_mcp.http.middleware.rejection import Refusal
+
+LONGEST_ID = 256  # characters of what is repeated to the client: its id, and the token of its progress messages
+
+_UNACCEPTABLE = Refusal("accept", 406, "Accept must allow both application/json and text/event-stream.")
+# A browser sends other types for any page; for JSON it asks first.
+_UNKNOWN_TYPE = Refusal("content-type", 415, "Content-Type must be application/json.")
+
+
+def unfit(request: Request) -> Refusal | None:
+    """Why no message is looked for in a request, whatever its body; None where there may be one."""
+    if not all(check_accept_headers(request)):
+        return _UNACCEPTABLE
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return None if media_type == "application/json" else _UNKNOWN_TYPE
+
+
+def message_in(body: bytes) -> JSONRPCRequest | JSONRPCNotification:
+    """The message. Raises MCPError where there is none, or several."""
+    try:
+        message = json.loads(body)
+        if isinstance(message, dict) and "id" not in message:
+            return JSONRPCNotification.model_validate(message)
+        return _with_short_names(JSONRPCRequest.model_validate(message))
+    except ValidationError:
+        raise MCPError(INVALID_REQUEST, "The body must be one JSON-RPC request or notification") from None
+    except (ValueError, RecursionError):
+        raise MCPError(PARSE_ERROR, "Parse error") from None
+
+
+def _with_short_names(call: JSONRPCRequest) -> JSONRPCRequest:
+    if len(str(call.id)) > LONGEST_ID:
+        raise MCPError(INVALID_REQUEST, f"The id has more than {LONGEST_ID} characters")
+    if len(str(progress_token_from_params(call.params) or "")) > LONGEST_ID:
+        raise MCPError(INVALID_PARAMS, f"The progressToken has more than {LONGEST_ID} characters")
+    return call
+
+
+def caller_of(call: JSONRPCRequest, request: Request) -> Connection:
+    """Who calls, as far as this one request tells. Raises MCPError where its envelope and its headers disagree.
+
+    No argument of our tools is to be repeated in a header (`x-mcp-header`), so none is compared.
+    """
+    version = _version(request.headers)
+    if version in HANDSHAKE_PROTOCOL_VERSIONS:
+        return Connection.from_envelope(version, None, None)
+    if name := find_duplicated_routing_header(request.headers.items()):
+        raise MCPError(HEADER_MISMATCH, f"{name} header appears more than once")
+    route = classify_inbound_request({"method": call.method, "params": call.params}, headers=request.headers)
+    if isinstance(route, InboundLadderRejection):
+        raise MCPError(route.code, route.message, route.data)
+    return Connection.from_envelope(route.protocol_version, route.client_info, route.client_capabilities)
+
+
+def check_served(headers: Mapping[str, str]) -> None:
+    """Raise MCPError where a notification is of a protocol version nobody serves."""
+    version = _version(headers)
+    unserved = None if version in HANDSHAKE_PROTOCOL_VERSIONS else unsupported_protocol_version_rejection(version)
+    if unserved is not None:
+        raise MCPError(unserved.code, unserved.message, unserved.data)
+
+
+def _version(headers: Mapping[str, str]) -> str:
+    """The version a request names; clients of 2025-03-26 name none."""
+    return headers.get(MCP_PROTOCOL_VERSION_HEADER, DEFAULT_NEGOTIATED_VERSION)

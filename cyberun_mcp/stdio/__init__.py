@@ -1,0 +1,1 @@
+"""Between a pipe and the server: the stdio transport."""

@@ -1,0 +1,108 @@
+"""Both protocol eras on one duplex stream, decided message by message.
+
+The SDK's own loop locks a connection to the era of its first request. Real clients probe `server/discover`, give up
+after about half a second, and then send `initialize` on the same pipe (copilot-cli issue 4525, claude-code issue
+96183); a locked server is dead to them. The specification allows serving both eras at once (2026-07-28, versioning).
+
+Built from the SDK's parts; `tests/stdio/test_eras.py` holds them to their behaviour.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mcp import MCPError
+from mcp.server import Server
+from mcp.server.connection import Connection, NotifyOnlyOutbound
+from mcp.server.runner import ServerRunner, aclose_shielded, modern_error_data
+from mcp.shared._stream_protocols import ReadStream, WriteStream
+from mcp.shared.dispatcher import DispatchContext
+from mcp.shared.exceptions import NoBackChannelError
+from mcp.shared.inbound import InboundLadderRejection, classify_inbound_request
+from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
+from mcp.shared.message import SessionMessage
+from mcp.shared.transport_context import TransportContext
+from mcp_types import PROTOCOL_VERSION_META_KEY, InitializeRequestParams
+from pydantic import ValidationError
+
+from cyberun_mcp.pipes.claim import Greeting
+from cyberun_mcp.sdk_engine import serve_one
+
+Params = Mapping[str, Any] | None
+DispatchedRequest = DispatchContext[TransportContext]
+
+
+async def serve_both_eras(
+    server: Server[Any],
+    read: ReadStream[SessionMessage | Exception],
+    write: WriteStream[SessionMessage],
+    greeting: Greeting | None = None,
+) -> None:
+    """Serve `server` until `read` ends; its lifespan surrounds the whole of it.
+
+    `greeting` is an `initialize` of this connection that has been answered already.
+    """
+    async with server.lifespan(server) as lifespan_state:
+        # `initialize` is answered before the next message is looked at, for clients that pipeline the two.
+        dispatcher = JSONRPCDispatcher[TransportContext](read, write, inline_methods=frozenset({"initialize"}))
+        connection = Connection.for_loop(dispatcher)
+        if greeting is not None:
+            _resume(connection, greeting)
+        handshake_era = ServerRunner(server, connection, lifespan_state)
+        notifications = NotifyOnlyOutbound(dispatcher)
+
+        async def on_request(request: DispatchedRequest, method: str, params: Params) -> dict[str, Any]:
+            if method == "initialize" or not _has_envelope(params):
+                return await handshake_era.on_request(request, method, params)
+            route = classify_inbound_request({"method": method, "params": params})
+            if isinstance(route, InboundLadderRejection):
+                raise MCPError(code=route.code, message=route.message, data=route.data)
+            caller = Connection.from_envelope(
+                route.protocol_version, route.client_info, route.client_capabilities, outbound=notifications
+            )
+            try:
+                return await serve_one(
+                    server,
+                    _OneWay(request),
+                    method,
+                    params,
+                    connection=caller,
+                    lifespan_state=lifespan_state,
+                )
+            except (MCPError, ValidationError):
+                raise  # the dispatcher words these
+            except Exception as error:
+                described = modern_error_data(error)
+                raise MCPError(code=described.code, message=described.message, data=described.data) from error
+
+        try:
+            await dispatcher.run(on_request, handshake_era.on_notify)
+        finally:
+            await aclose_shielded(connection)
+
+
+def _resume(connection: Connection, greeting: Greeting) -> None:
+    """Put the connection where `initialize`, and `notifications/initialized`, would have put it."""
+    connection.client_params = InitializeRequestParams.model_validate(greeting.params, by_name=False)
+    connection.protocol_version = greeting.version
+    if greeting.confirmed:
+        connection.initialized.set()
+
+
+def _has_envelope(params: Params) -> bool:
+    meta = (params or {}).get("_meta")
+    return isinstance(meta, Mapping) and PROTOCOL_VERSION_META_KEY in meta
+
+
+class _OneWay:
+    """A request of the 2026 era, in which a server may notify its client but not ask it anything."""
+
+    can_send_request = False
+
+    def __init__(self, request: DispatchedRequest) -> None:
+        self._request = request
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._request, name)
+
+    async def send_raw_request(self, method: str, *_: Any, **__: Any) -> dict[str, Any]:
+        raise NoBackChannelError(method)

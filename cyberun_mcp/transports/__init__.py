@@ -1,1 +1,0 @@
-"""How the server meets its clients: stdio, and Streamable HTTP."""
