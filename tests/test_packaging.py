@@ -32,7 +32,7 @@ def test_a_deploy_file_names_the_image_of_this_version(name: str) -> None:
 
 @pytest.mark.parametrize("requirement", REQUIREMENTS)
 def test_every_dependency_has_a_lower_and_an_upper_bound(requirement: str) -> None:
-    assert re.fullmatch(r"[a-z0-9-]+(\[[a-z,]+\])?>=[\d.]+,<\d+", requirement)
+    assert re.fullmatch(r"[a-z0-9-]+(\[[a-z,]+\])?>=[\d.]+,<[\d.]+", requirement)
 
 
 @pytest.mark.parametrize("requirement", REQUIREMENTS)

@@ -10,12 +10,12 @@ import anyio
 import httpx2
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
-from mcp.shared.dispatcher import ProgressFnT
 from mcp_types import CallToolResult, Implementation, ResourceLink, TextContent
 
 from cyberun_mcp import __version__
 from cyberun_mcp.demo.files import SavedFile, describe_file
 from cyberun_mcp.demo.screen import Screen
+from cyberun_mcp.sdk_engine import ProgressFnT
 
 CALL_TIMEOUT = 60.0  # in seconds; no step of the demo takes a tenth of it
 

@@ -17,13 +17,6 @@ from typing import Any
 import anyio
 from mcp import MCPError
 from mcp.server import Server
-from mcp.server.connection import Connection
-from mcp.server.runner import modern_error_data
-from mcp.shared.exceptions import NoBackChannelError
-from mcp.shared.inbound import ERROR_CODE_HTTP_STATUS
-from mcp.shared.jsonrpc_dispatcher import progress_token_from_params
-from mcp.shared.message import ServerMessageMetadata
-from mcp.shared.transport_context import TransportContext
 from mcp_types import ErrorData, JSONRPCNotification, JSONRPCRequest, ProgressToken, RequestId
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from starlette.requests import ClientDisconnect, Request
@@ -34,7 +27,16 @@ from cyberun_mcp.errors import shortened
 from cyberun_mcp.http.middleware.running_calls import CUT
 from cyberun_mcp.http.request_parsing import caller_of, check_served, message_in, unfit
 from cyberun_mcp.http.response import Reply
-from cyberun_mcp.sdk_engine import serve_one
+from cyberun_mcp.sdk_engine import (
+    ERROR_CODE_HTTP_STATUS,
+    Connection,
+    NoBackChannel,
+    ServerMessageMetadata,
+    TransportContext,
+    modern_error_data,
+    progress_token_from_params,
+    serve_one,
+)
 
 SILENCE = 15.0  # seconds between two signs of life to a client that waits; proxies cut at 60, some at 30
 LARGEST_ERROR = 2_000  # characters of JSON; ours are below 500
@@ -110,7 +112,7 @@ class Exchanges:
 
 
 @dataclass(slots=True)
-class _Dispatched:
+class _Dispatched(NoBackChannel):
     """One request as the SDK's kernel sees it: the client can be told something, but not asked."""
 
     transport: TransportContext
@@ -118,15 +120,11 @@ class _Dispatched:
     message_metadata: ServerMessageMetadata
     progress_token: ProgressToken | None
     reply: Reply
-    can_send_request: bool = False
 
     @property
     def cancel_requested(self) -> anyio.Event:
         """Never set: over HTTP a client cancels by hanging up, which cancels the call itself."""
         return anyio.Event()
-
-    async def send_raw_request(self, method: str, *_: Any, **__: Any) -> dict[str, Any]:
-        raise NoBackChannelError(method)
 
     async def notify(self, method: str, params: Mapping[str, Any] | None, *_: Any) -> None:
         await self.reply.tell(method, params)

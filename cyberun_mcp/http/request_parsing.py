@@ -4,16 +4,6 @@ import json
 from collections.abc import Mapping
 
 from mcp import MCPError
-from mcp.server.connection import Connection
-from mcp.server.streamable_http import check_accept_headers
-from mcp.shared.inbound import (
-    MCP_PROTOCOL_VERSION_HEADER,
-    InboundLadderRejection,
-    classify_inbound_request,
-    find_duplicated_routing_header,
-    unsupported_protocol_version_rejection,
-)
-from mcp.shared.jsonrpc_dispatcher import progress_token_from_params
 from mcp_types import (
     DEFAULT_NEGOTIATED_VERSION,
     HEADER_MISMATCH,
@@ -28,6 +18,16 @@ from pydantic import ValidationError
 from starlette.requests import Request
 
 from cyberun_mcp.http.middleware.rejection import Refusal
+from cyberun_mcp.sdk_engine import (
+    MCP_PROTOCOL_VERSION_HEADER,
+    Connection,
+    InboundLadderRejection,
+    check_accept_headers,
+    classify_inbound_request,
+    find_duplicated_routing_header,
+    progress_token_from_params,
+    unsupported_protocol_version_rejection,
+)
 
 LONGEST_ID = 256  # characters of what is repeated to the client: its id, and the token of its progress messages
 

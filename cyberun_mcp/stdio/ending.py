@@ -12,12 +12,15 @@ from collections.abc import Callable
 
 import anyio
 from anyio.abc import ObjectReceiveStream, ObjectSendStream
-from mcp.shared._stream_protocols import ReadStream, WriteStream
-from mcp.shared.dispatcher import coerce_request_id
-from mcp.shared.jsonrpc_dispatcher import cancelled_request_id_from_params
-from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse, RequestId
 
+from cyberun_mcp.sdk_engine import (
+    MessageSink,
+    MessageSource,
+    SessionMessage,
+    cancelled_request_id_from_params,
+    coerce_request_id,
+)
 from cyberun_mcp.stdio.streams import PARTING
 from cyberun_mcp.tools.in_flight import CallsInFlight
 
@@ -45,11 +48,13 @@ class Ending:
         self._stop()
         self._waiting_for_calls.cancel()
 
-    def reading(self, stream: ReadStream[SessionMessage | Exception]) -> ReadStream[SessionMessage | Exception]:
+    def reading(
+        self, stream: MessageSource[SessionMessage | Exception]
+    ) -> ObjectReceiveStream[SessionMessage | Exception]:
         """The same messages; their end comes when all has been done that can be done."""
         return _Reading(stream, self)
 
-    def writing(self, stream: WriteStream[SessionMessage]) -> WriteStream[SessionMessage]:
+    def writing(self, stream: MessageSink[SessionMessage]) -> ObjectSendStream[SessionMessage]:
         """The same stream, whose answers are noted here."""
         return _Writing(stream, self)
 
@@ -97,7 +102,7 @@ class Ending:
 
 
 class _Reading(ObjectReceiveStream[SessionMessage | Exception]):
-    def __init__(self, stream: ReadStream[SessionMessage | Exception], ending: Ending) -> None:
+    def __init__(self, stream: MessageSource[SessionMessage | Exception], ending: Ending) -> None:
         self._stream = stream
         self._ending = ending
 
@@ -115,7 +120,7 @@ class _Reading(ObjectReceiveStream[SessionMessage | Exception]):
 
 
 class _Writing(ObjectSendStream[SessionMessage]):
-    def __init__(self, stream: WriteStream[SessionMessage], ending: Ending) -> None:
+    def __init__(self, stream: MessageSink[SessionMessage], ending: Ending) -> None:
         self._stream = stream
         self._ending = ending
 

@@ -10,22 +10,28 @@ Built from the SDK's parts; `tests/stdio/test_eras.py` holds them to their behav
 from collections.abc import Mapping
 from typing import Any
 
+from anyio.abc import ObjectReceiveStream, ObjectSendStream
 from mcp import MCPError
 from mcp.server import Server
-from mcp.server.connection import Connection, NotifyOnlyOutbound
-from mcp.server.runner import ServerRunner, aclose_shielded, modern_error_data
-from mcp.shared._stream_protocols import ReadStream, WriteStream
-from mcp.shared.dispatcher import DispatchContext
-from mcp.shared.exceptions import NoBackChannelError
-from mcp.shared.inbound import InboundLadderRejection, classify_inbound_request
-from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
-from mcp.shared.message import SessionMessage
-from mcp.shared.transport_context import TransportContext
 from mcp_types import PROTOCOL_VERSION_META_KEY, InitializeRequestParams
 from pydantic import ValidationError
 
 from cyberun_mcp.pipes.claim import Greeting
-from cyberun_mcp.sdk_engine import serve_one
+from cyberun_mcp.sdk_engine import (
+    Connection,
+    DispatchContext,
+    InboundLadderRejection,
+    JSONRPCDispatcher,
+    NoBackChannel,
+    NotifyOnlyOutbound,
+    ServerRunner,
+    SessionMessage,
+    TransportContext,
+    aclose_shielded,
+    classify_inbound_request,
+    modern_error_data,
+    serve_one,
+)
 
 Params = Mapping[str, Any] | None
 DispatchedRequest = DispatchContext[TransportContext]
@@ -33,8 +39,8 @@ DispatchedRequest = DispatchContext[TransportContext]
 
 async def serve_both_eras(
     server: Server[Any],
-    read: ReadStream[SessionMessage | Exception],
-    write: WriteStream[SessionMessage],
+    read: ObjectReceiveStream[SessionMessage | Exception],
+    write: ObjectSendStream[SessionMessage],
     greeting: Greeting | None = None,
 ) -> None:
     """Serve `server` until `read` ends; its lifespan surrounds the whole of it.
@@ -62,7 +68,7 @@ async def serve_both_eras(
             try:
                 return await serve_one(
                     server,
-                    _OneWay(request),
+                    _RequestOf2026(request),
                     method,
                     params,
                     connection=caller,
@@ -93,16 +99,11 @@ def _has_envelope(params: Params) -> bool:
     return isinstance(meta, Mapping) and PROTOCOL_VERSION_META_KEY in meta
 
 
-class _OneWay:
-    """A request of the 2026 era, in which a server may notify its client but not ask it anything."""
-
-    can_send_request = False
+class _RequestOf2026(NoBackChannel):
+    """A request of the 2026 era as the SDK's engine sees it."""
 
     def __init__(self, request: DispatchedRequest) -> None:
         self._request = request
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._request, name)
-
-    async def send_raw_request(self, method: str, *_: Any, **__: Any) -> dict[str, Any]:
-        raise NoBackChannelError(method)

@@ -12,11 +12,10 @@ from typing import Any, Union, cast
 import anyio
 from mcp.server import Server
 from mcp.server.stdio import stdio_server
-from mcp.shared._stream_protocols import ReadStream, WriteStream
-from mcp.shared.message import SessionMessage
 
 from cyberun_mcp.pipes.claim import Wire, divert_stdout, take_wire
 from cyberun_mcp.process import parent_gone
+from cyberun_mcp.sdk_engine import MessageSink, MessageSource, SessionMessage
 from cyberun_mcp.signals import receive_signals
 from cyberun_mcp.stdio.ending import Ending
 from cyberun_mcp.stdio.eras import serve_both_eras
@@ -25,7 +24,7 @@ from cyberun_mcp.tools.in_flight import CallsInFlight
 
 Source = Union[Incoming, "_Lines"]
 Sink = Union[Outgoing, "_Output", None]
-Streams = tuple[Source, Sink, ReadStream[SessionMessage | Exception], WriteStream[SessionMessage]]
+Streams = tuple[Source, Sink, MessageSource[SessionMessage | Exception], MessageSink[SessionMessage]]
 
 
 async def serve_stdio(server: Server[Any], wire: Wire | None = None, in_flight: CallsInFlight | None = None) -> int:

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 
 import anyio
 from anyio.abc import ObjectReceiveStream, ObjectSendStream
-from mcp.shared.message import SessionMessage
 from mcp_types import jsonrpc_message_adapter
 
 from cyberun_mcp.pipes.claim import Wire
+from cyberun_mcp.sdk_engine import SessionMessage
 
 CHUNK = 256 * 1024  # bytes read at once, and bytes of whole lines that nobody has taken yet before reading pauses
 CROWD = 256  # answers that may wait for a client that does not read, before we stop reading too
