@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from mcp import MCPError
 from mcp_types import (
@@ -29,6 +30,10 @@ from cyberun_mcp.sdk_engine import (
     unsupported_protocol_version_rejection,
 )
 
+# A body of 4 MiB that is nothing but small lists took a second to read and 130 MiB to keep, and one with 400,000
+# `inputResponses` took the SDK 5 s to check, while no other caller was answered. Nothing known comes near these.
+MOST_BRACKETS = 100_000  # objects and lists in a body, those in the text of strings included
+MOST_VALUES = 1_000  # values in a message without the arguments of its call
 LONGEST_ID = 256  # characters of what is repeated to the client: its id, and the token of its progress messages
 
 _UNACCEPTABLE = Refusal("accept", 406, "Accept must allow both application/json and text/event-stream.")
@@ -46,8 +51,11 @@ def unfit(request: Request) -> Refusal | None:
 
 def message_in(body: bytes) -> JSONRPCRequest | JSONRPCNotification:
     """The message. Raises MCPError where there is none, or several."""
+    if body.count(b"[") + body.count(b"{") > MOST_BRACKETS:
+        raise MCPError(INVALID_REQUEST, f"Invalid request: more than {MOST_BRACKETS:,} objects and lists")
     try:
         message = json.loads(body)
+        _check_size(message)
         if isinstance(message, dict) and "id" not in message:
             return JSONRPCNotification.model_validate(message)
         return _with_short_names(JSONRPCRequest.model_validate(message))
@@ -55,6 +63,22 @@ def message_in(body: bytes) -> JSONRPCRequest | JSONRPCNotification:
         raise MCPError(INVALID_REQUEST, "The body must be one JSON-RPC request or notification") from None
     except (ValueError, RecursionError):
         raise MCPError(PARSE_ERROR, "Parse error") from None
+
+
+def _check_size(message: Any) -> None:
+    """Raise MCPError where a message holds more values, outside its arguments, than any client sends."""
+    params = message.get("params") if isinstance(message, dict) else None
+    if isinstance(params, dict) and "arguments" in params:
+        message = {**message, "params": {**params, "arguments": None}}
+    unvisited, count = [message], 0
+    while unvisited:
+        value = unvisited.pop()
+        if isinstance(value, dict | list):
+            count += len(value)
+            if count > MOST_VALUES:
+                text = "Invalid request: the message holds too many values outside its arguments"
+                raise MCPError(INVALID_REQUEST, text)
+            unvisited += value.values() if isinstance(value, dict) else value
 
 
 def _with_short_names(call: JSONRPCRequest) -> JSONRPCRequest:
