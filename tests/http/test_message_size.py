@@ -1,4 +1,4 @@
-"""How much one message may hold. What is beyond that would freeze the endpoint, or fill its memory, for other callers."""
+"""How much one message may hold. More would freeze the endpoint, or fill its memory, for the other callers."""
 
 from collections.abc import AsyncIterator
 from typing import Any
