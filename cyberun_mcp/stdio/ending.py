@@ -19,7 +19,7 @@ from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse, RequestId
 
 from cyberun_mcp.stdio.streams import PARTING
-from cyberun_mcp.tools.in_flight import CallsInFlight
+from cyberun_mcp.tools.in_flight_calls import CallsInFlight
 
 CALLS = 5.0  # seconds for calls at the end of input
 RUNS = 2.0  # seconds for sent runs after a signal; clients kill what is still there some seconds later

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from cyberun_mcp.api.answers import parse_json
 from cyberun_mcp.api.events import LARGEST_EVENT, TaskState, read_events
-from cyberun_mcp.errors import UnexpectedAnswer
+from cyberun_mcp.api.responses import parse_json
+from cyberun_mcp.errors import UnexpectedResponse
 from tests.properties.json_values import OBJECTS, VALUES
 
 Event = tuple[str, dict[str, Any]]
@@ -55,7 +55,7 @@ async def read(chunks: Sequence[bytes], content_type: str = "text/event-stream")
     response = httpx2.Response(200, headers={"Content-Type": content_type}, content=body(), request=request)
     try:
         return [event async for event in read_events(response)]
-    except UnexpectedAnswer as refusal:
+    except UnexpectedResponse as refusal:
         return str(refusal)
 
 

@@ -10,7 +10,7 @@ from cyberun_mcp.api import retry
 from cyberun_mcp.api.client import CyberunClient, Platform
 from cyberun_mcp.api.connections import proxy_for
 from cyberun_mcp.api.credentials import credential_from
-from cyberun_mcp.errors import UnexpectedAnswer, Unreachable
+from cyberun_mcp.errors import UnexpectedResponse, Unreachable
 from cyberun_mcp.settings import Settings
 from tests.fake_platform import BASE_URL, FakePlatform
 from tests.waiting import GUARD
@@ -45,7 +45,7 @@ async def test_a_redirect_is_told_and_not_followed() -> None:
         lambda _: httpx2.Response(307, headers={"Location": "https://elsewhere.test/r/workflows"}),
     )
     platform = Platform(Settings(base_url=BASE_URL), cyberun.transport())
-    with pytest.raises(UnexpectedAnswer, match="not followed"):
+    with pytest.raises(UnexpectedResponse, match="not followed"):
         await client_for("sk-alice-12345678", platform).list_workflows({})
     assert [each.url.host for each in cyberun.requests] == ["cyberun.test"]
 
@@ -87,7 +87,7 @@ async def test_requests_go_through_the_proxy(monkeypatch: pytest.MonkeyPatch) ->
     for name in ("NO_PROXY", "no_proxy", "https_proxy"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-    monkeypatch.setattr(retry, "LONGEST_TROUBLE", 0.0)  # one attempt will do
+    monkeypatch.setattr(retry, "LONGEST_OUTAGE", 0.0)  # one attempt will do
     async with server:
         platform = Platform(Settings(base_url=BASE_URL))
         with pytest.raises(Unreachable, match="403") as failure:

@@ -6,8 +6,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from cyberun_mcp.api.answers import error_from, parse_json, parse_object
-from cyberun_mcp.errors import ApiError, UnexpectedAnswer
+from cyberun_mcp.api.responses import error_from, parse_json, parse_object
+from cyberun_mcp.errors import ApiError, UnexpectedResponse
 
 
 def refused(body: bytes, content_type: str = "text/html") -> str:
@@ -32,7 +32,7 @@ def test_what_json_can_spell_but_nobody_can_carry_on_is_replaced_or_refused(body
 
 
 def test_an_answer_that_is_no_object_is_named() -> None:
-    with pytest.raises(UnexpectedAnswer, match="not a JSON object but application/json: \\[1\\]"):
+    with pytest.raises(UnexpectedResponse, match="not a JSON object but application/json: \\[1\\]"):
         parse_object(200, "application/json; charset=utf-8", b"[1]")
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cyberun_mcp.tools.patience import UNKNOWN_CLIENT, patience_of
+from cyberun_mcp.tools.client_timeouts import UNKNOWN_CLIENT, default_wait
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from cyberun_mcp.tools.patience import UNKNOWN_CLIENT, patience_of
     ],
 )
 def test_a_client_is_kept_waiting_no_longer_than_it_bears(announced: str | None, seconds: int) -> None:
-    assert patience_of(announced) == seconds
+    assert default_wait(announced) == seconds
 
 
 def test_an_unknown_client_is_answered_before_most_clients_give_up() -> None:

@@ -10,7 +10,7 @@ import anyio
 import httpx2
 import pytest
 
-from cyberun_mcp.api.pool import LONGEST_IDLE, StackPool
+from cyberun_mcp.api.connection_pool import LONGEST_IDLE, ConnectionPool
 from tests.faults.exchange import next_request
 from tests.memory_network import MemoryNetwork, MemoryPool
 from tests.properties.virtual_clock import run_at_once
@@ -52,7 +52,7 @@ class Place:
 async def client_of(place: Place, connections: int = 2, idle: int = 2) -> AsyncIterator[httpx2.AsyncClient]:
     server = await asyncio.start_server(place.serve, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    transport = StackPool(TLS, connections, idle)
+    transport = ConnectionPool(TLS, connections, idle)
     async with server, httpx2.AsyncClient(base_url=url, transport=transport, timeout=GUARD) as client:
         yield client
         place.release.set()
@@ -128,7 +128,7 @@ async def test_a_connection_the_server_has_closed_is_not_used() -> None:
         for each in tuple(place.open):
             each.close()
         pool = client._transport
-        assert isinstance(pool, StackPool)
+        assert isinstance(pool, ConnectionPool)
         [(idle, _)] = pool._idle
         await until(idle.has_expired)
         assert (await client.get("/")).text == "ok"
@@ -139,7 +139,7 @@ async def test_a_connection_that_stays_at_the_bottom_is_closed_when_its_time_is_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = [0.0]
-    for each in ("cyberun_mcp.api.pool", "httpcore2._async.http11"):
+    for each in ("cyberun_mcp.api.connection_pool", "httpcore2._async.http11"):
         monkeypatch.setattr(f"{each}.time", SimpleNamespace(monotonic=lambda: now[0]))
     place = Place()
     async with client_of(place) as client:
@@ -159,7 +159,7 @@ async def test_a_connection_that_stays_at_the_bottom_is_closed_when_its_time_is_
 
 
 async def test_a_failed_connection_is_told_as_such() -> None:
-    pool = StackPool(TLS, connections=1, idle=1)
+    pool = ConnectionPool(TLS, connections=1, idle=1)
     async with httpx2.AsyncClient(transport=pool) as client:
         for _ in range(3):
             with pytest.raises(httpx2.ConnectError):
