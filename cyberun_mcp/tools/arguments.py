@@ -11,8 +11,8 @@ from pydantic_core import ErrorDetails
 from cyberun_mcp.errors import InvalidArguments, shortened
 from cyberun_mcp.tools.schema import JsonSchema, describe_schema, input_schema
 
-# The error text and the work on it are bounded. Before, a call of 3.8 MB with thousands of unknown arguments took 3 s and
-# got an error text of 9.8 MB.
+# The error text and the work on it are bounded. Before, a call of 3.8 MB with thousands of unknown arguments took 3 s
+# and got an error text of 9.8 MB.
 MOST_PROBLEMS = 10  # listed; the others are counted
 MOST_MEMBERS = 100  # of an object argument; the tools have at most 5, and requests rarely have more headers
 LONGEST_NAME = 100  # characters; our own names have at most 24
