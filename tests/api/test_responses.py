@@ -1,4 +1,4 @@
-"""What the platform, or whatever stands in for it, may send without harming anyone."""
+"""Odd response bodies, from the platform or from a proxy in front of it, do no harm."""
 
 import time
 from typing import Any
@@ -10,7 +10,7 @@ from cyberun_mcp.api.responses import error_from, parse_json, parse_object
 from cyberun_mcp.errors import ApiError, UnexpectedResponse
 
 
-def refused(body: bytes, content_type: str = "text/html") -> str:
+def error_text_for(body: bytes, content_type: str = "text/html") -> str:
     return str(error_from(httpx2.Response(503, headers={"Content-Type": content_type}), body))
 
 
@@ -27,31 +27,33 @@ def refused(body: bytes, content_type: str = "text/html") -> str:
         (b"", None),
     ],
 )
-def test_what_json_can_spell_but_nobody_can_carry_on_is_replaced_or_refused(body: bytes | str, value: Any) -> None:
+def test_json_that_cannot_be_serialized_again_is_replaced_or_rejected(body: bytes | str, value: Any) -> None:
     assert parse_json(body) == value
 
 
-def test_an_answer_that_is_no_object_is_named() -> None:
+def test_a_response_that_is_not_an_object_is_quoted() -> None:
     with pytest.raises(UnexpectedResponse, match="not a JSON object but application/json: \\[1\\]"):
         parse_object(200, "application/json; charset=utf-8", b"[1]")
 
 
 @pytest.mark.parametrize("end", ["</style>", ""])
-def test_a_page_is_quoted_by_its_words_not_its_styles(end: str) -> None:
+def test_the_quote_of_a_page_has_its_text_and_not_its_styles(end: str) -> None:
     page = f"<html><h1>Bad gateway</h1><style>p{{color:red}}{'x' * 20_000}{end}</html>"
-    assert "color" not in refused(page.encode())
-    assert "text/html: Bad gateway" in refused(page.encode())
+    assert "color" not in error_text_for(page.encode())
+    assert "text/html: Bad gateway" in error_text_for(page.encode())
 
 
-def test_the_platforms_message_is_verbatim_up_to_a_bound() -> None:
+def test_the_platforms_message_is_truncated_only_when_it_is_very_long() -> None:
     error = error_from(httpx2.Response(400), b'{"error_message": "' + b"x" * 2_000_000 + b'"}')
     assert isinstance(error, ApiError)
     assert len(str(error)) < 5_000
 
 
 @pytest.mark.parametrize("piece", ["<", "<script", "<style>", "</", "<a ", "&"])
-def test_a_hostile_page_takes_time_in_proportion_to_its_length(piece: str) -> None:
+def test_the_time_for_a_hostile_page_is_proportional_to_its_length(piece: str) -> None:
     began = time.process_time()
-    refused((piece * 100_000).encode())
-    refused(b'{"odd": "' + (piece * 100_000).encode() + b'"}', "application/json")
-    assert time.process_time() - began < 30  # a tenth of a second; where time grows faster than length, minutes
+    error_text_for((piece * 100_000).encode())
+    error_text_for(b'{"odd": "' + (piece * 100_000).encode() + b'"}', "application/json")
+    assert (
+        time.process_time() - began < 30
+    )  # CPU time; linear code takes a tenth of a second, anything else takes minutes
