@@ -118,9 +118,8 @@ class _ToolCallHandler:
                 result = await self._run(tool, context, params.arguments or {}, call)
                 outcome = "error" if result.is_error else "ok"
                 return result
-            raise MCPError(
-                mcp_types.CONNECTION_CLOSED, "Connection closed"
-            )  # the SDK's own message at the end of input
+            # The call was canceled during shutdown. This is the SDK's own message at the end of input.
+            raise MCPError(mcp_types.CONNECTION_CLOSED, "Connection closed")
         finally:
             seconds = time.perf_counter() - began
             self._telemetry.call_ended(tool.name, outcome, seconds)

@@ -17,7 +17,7 @@ import anyio
 
 Handlers = Mapping[signal.Signals, Callable[[], object]]
 
-_installed: ContextVar[Handlers] = ContextVar("installed")  # by the enclosing blocks
+_installed: ContextVar[Handlers] = ContextVar("installed")  # handlers of the enclosing blocks
 
 
 async def run_until_signal(program: Callable[[], Awaitable[int]], *, reloads: bool = False) -> int:
@@ -39,7 +39,7 @@ async def run_until_signal(program: Callable[[], Awaitable[int]], *, reloads: bo
         handlers: dict[signal.Signals, Callable[[], object]] = {signal.SIGTERM: partial(end, 0)}
         if reloads:
             handlers[signal.SIGHUP] = lambda: None
-        elif signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # `nohup` ignores it
+        elif signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as under `nohup`
             handlers[signal.SIGHUP] = partial(end, 128 + signal.SIGHUP)
         with _handling(handlers):
             return await program()

@@ -216,9 +216,8 @@ class CyberunClient:
             raise error_from(response, response_body)
         content_type = response.headers.get("content-type", "")
         parsed = parse_object(response.status_code, content_type, response_body, success_fields)
-        self._connections.clock.record(
-            response.headers.get("date")
-        )  # an error may come from a proxy with its own clock
+        # Only of a success: an error may come from a proxy, which has a clock of its own.
+        self._connections.clock.record(response.headers.get("date"))
         return parsed
 
 

@@ -21,7 +21,7 @@ CALL_CONNECTIONS = 100  # ordinary calls at a time; more queue for `pool_timeout
 WAIT_CONNECTIONS = 10_000  # event streams, and the other requests of waits
 IDLE_CONNECTIONS = 20  # kept open for a few seconds, in case another request follows
 
-# Sent with every request, whoever the caller is.
+# Sent with every request, for every caller.
 ALWAYS_SENT = {"User-Agent": f"cyberun-mcp/{__version__}", "Accept-Encoding": "gzip, deflate"}
 
 

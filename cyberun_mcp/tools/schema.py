@@ -1,8 +1,8 @@
 """JSON Schemas that every client accepts, from Python types.
 
 Object roots, no `$ref`, no null unions, no type arrays, no titles: each rule comes from a client's bug report (Gemini
-and OpenAI reject unions and references, Codex drops unknown keywords). `describe_schema` says in words what a schema
-accepts, for error messages.
+and OpenAI reject unions and references, Codex drops unknown keywords). Several clients show a model only the
+descriptions, so those repeat the schema in words.
 """
 
 import inspect

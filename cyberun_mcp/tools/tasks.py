@@ -137,9 +137,9 @@ async def stream_task_events(call: ToolCall, task_id: TaskId, timeout_seconds: S
 
 @contextmanager
 def _explaining_404(call: ToolCall, task_id: str) -> Iterator[None]:
-    """Gives a 404 an advice that does not make a model run the workflow again, since a second run costs money again.
+    """Adds advice to a 404, so that a model does not run the workflow again: a second run is paid for again.
 
-    The advice must also fit a task that this process knows nothing about: another process may have submitted it.
+    The advice also fits a task that this process knows nothing about, because another process may have submitted it.
     """
     try:
         yield

@@ -75,10 +75,10 @@ def test_the_proxy_of_the_environment_is_used_except_for_loopback(
 
 
 async def test_requests_go_through_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[bytes] = []
+    request_lines: list[bytes] = []
 
     async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.append(await reader.readline())
+        request_lines.append(await reader.readline())
         writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
         await writer.drain()
         writer.close()
@@ -93,5 +93,5 @@ async def test_requests_go_through_the_proxy(monkeypatch: pytest.MonkeyPatch) ->
         with pytest.raises(Unreachable, match="403") as failure:
             await client_for("sk-alice-12345678", platform).get_task("a")
         await platform.aclose()
-    assert asked[0].startswith(b"CONNECT cyberun.test:443 ")
+    assert request_lines[0].startswith(b"CONNECT cyberun.test:443 ")
     assert not failure.value.sent

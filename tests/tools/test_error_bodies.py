@@ -124,7 +124,7 @@ async def test_the_outcome_of_a_run_with_a_gateway_timeout_is_unknown(
     platform.on("POST", "/r/workflows/slug/w/run", lambda _: httpx2.Response(status, **answer))
     text = error_text(await client.call_tool("run_workflow_by_slug", {"workflow_slug": "w", "body": {}}))
     assert "The run was sent, but whether it was accepted is unknown." in text
-    assert len([each for each in platform.request_lines if each.startswith("POST")]) == 1
+    assert len([line for line in platform.request_lines if line.startswith("POST")]) == 1
 
 
 @pytest.mark.parametrize("status", [408, 499])

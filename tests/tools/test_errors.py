@@ -34,7 +34,7 @@ async def test_a_run_that_failed_with_500_is_not_repeated_and_its_outcome_is_unk
     platform.on("POST", "/r/workflows/slug/s/run", {"error_message": "boom"}, status=500)
     text = error_text(await client.call_tool("run_workflow_by_slug", RUN))
     assert "whether it was accepted is unknown" in text
-    assert [each for each in platform.request_lines if each.startswith("POST")] == ["POST /r/workflows/slug/s/run"]
+    assert [line for line in platform.request_lines if line.startswith("POST")] == ["POST /r/workflows/slug/s/run"]
 
 
 async def test_too_many_requests_is_an_error_with_the_seconds_to_wait(client: Client, platform: FakePlatform) -> None:

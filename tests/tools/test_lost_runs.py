@@ -87,7 +87,7 @@ async def test_the_end_of_a_long_list_with_the_newest_tasks_is_found(client: Cli
         platform.add_task(f"old-{number}", timedelta(days=1), workflow_id="other")
     text = error_text(await client.call_tool("run_workflow_by_slug", RUN))
     assert "- ours: running" in text
-    assert len([each for each in platform.request_lines if "/r/tasks?" in each]) <= 3
+    assert len([line for line in platform.request_lines if "/r/tasks?" in line]) <= 3
 
 
 @with_platform([(timedelta(minutes=10), False)])
