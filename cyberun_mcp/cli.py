@@ -172,7 +172,7 @@ async def _serve_stdio(settings: Settings, emulator: bool, wire: "Wire | None") 
     from cyberun_mcp.errors import MissingKey
     from cyberun_mcp.server import build_server
     from cyberun_mcp.stdio.serve import serve_stdio
-    from cyberun_mcp.tools.in_flight import CallsInFlight
+    from cyberun_mcp.tools.in_flight_calls import CallsInFlight
 
     async with _platform(settings, emulator) as chosen:
         try:
@@ -259,10 +259,10 @@ def _run(
 ) -> int:
     import anyio
 
-    from cyberun_mcp.signals import end_in_order
+    from cyberun_mcp.signals import run_until_signal
 
     try:
-        return anyio.run(lambda: end_in_order(program, reloads=reloads), backend_options=event_loop)
+        return anyio.run(lambda: run_until_signal(program, reloads=reloads), backend_options=event_loop)
     except KeyboardInterrupt:
         return 130
 

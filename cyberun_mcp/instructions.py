@@ -1,6 +1,6 @@
-"""What the server tells a model about itself at connection: the common patterns, in at most 2,000 characters.
+"""The server's instructions, which a client gives to its model: the common patterns, in at most 2,000 characters.
 
-Some clients cut instructions and some ignore them, so every fact here also stands in the tool it concerns.
+Some clients truncate instructions and some ignore them. So every fact here is also in the description of its tool.
 """
 
 INSTRUCTIONS = """\

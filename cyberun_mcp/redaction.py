@@ -1,17 +1,17 @@
-"""What must never leave this process in a log, an error, a metric or a progress message.
+"""Removing secrets from logs, errors, metrics and progress messages.
 
-Three kinds: credentials, the query of a presigned URL (its signature is a credential), and the values of a service's
-environment. Answers to the caller keep presigned URLs whole, because handing them over is their purpose.
+There are three kinds: credentials, the query of a presigned URL (its signature is a credential), and the values of a
+service's environment. Results for the caller keep presigned URLs whole, because the caller needs them.
 """
 
 import logging
 import re
 from typing import Any
 
-# Each pattern looks at a character once, or a hostile text would hold up the process.
+# Each pattern looks at a character once. Otherwise a hostile text could block the process.
 _CREDENTIAL = re.compile(r"\b(sk|dk|ak)-[\w.~+/=-]{4,}|\beyJ[\w.~+/=-]{8,}")
-# After the header's name anything; elsewhere what looks like a token, since "bearer" and "basic" are words too. A $NAME
-# is where a key comes from, not a key.
+# After "Authorization:", any value. Elsewhere only values that look like a token, because "bearer" and "basic" are also
+# ordinary words. A $NAME is the name of a variable, not a key.
 _BEARER = re.compile(
     r"(?i)(authorization[\"']?\s*[:=]\s*[\"']?(?:bearer|basic)\s+|\b(?:bearer|basic)\s+(?=[^\s\"',]*\d))(?!\$)[^\s\"',]+"
 )
@@ -20,14 +20,14 @@ _SIGNATURE = re.compile(r"(?i)[?&;](?:x-amz-|(?:signature|sig|token)=)")
 
 
 def redact(text: str) -> str:
-    """`text` with keys, bearer values and signed query strings replaced by an ellipsis; the rest is untouched."""
+    """`text` with keys, bearer tokens and signed query strings replaced by an ellipsis."""
     text = _QUERY.sub(lambda query: "?…" if _SIGNATURE.search(query[0]) else query[0], text)
     text = _BEARER.sub(r"\1…", text)
-    return _CREDENTIAL.sub(lambda found: f"{found[1]}-…" if found[1] else "eyJ…", text)
+    return _CREDENTIAL.sub(lambda match: f"{match[1]}-…" if match[1] else "eyJ…", text)
 
 
 def hide_env_values(service: dict[str, Any]) -> dict[str, Any]:
-    """A container service with the names of its `env_config` kept and every value gone."""
+    """A container service whose `env_config` has names but no values."""
     env = service.get("env_config")
     if env is None:
         return service
@@ -39,8 +39,8 @@ def hide_env_values(service: dict[str, Any]) -> dict[str, Any]:
     return {**service, "env_config": [{"env_name": name} for name in names]}
 
 
-# What could begin a line, move the cursor of a terminal or turn a text around: control characters (C0 and C1), line and
-# paragraph separators, and marks of writing direction.
+# Characters that could start a new line, move a terminal's cursor or reverse the text: control characters (C0 and C1),
+# line and paragraph separators, and marks of writing direction.
 _UNSAFE = (
     *range(0x20),
     *range(0x7F, 0xA0),
@@ -53,10 +53,10 @@ _ESCAPES_IN_TRACEBACK = {code: escape for code, escape in ESCAPES.items() if chr
 
 
 class RedactingFormatter(logging.Formatter):
-    """Formats a record as usual, traceback included, and redacts the finished text.
+    """Formats a record as usual, with its traceback, and redacts the result.
 
-    A message stays on its line, whatever is in it: an id with a line break must not be able to write a line of its own.
-    A traceback has lines, which quote such texts too, so they are indented.
+    A message is always one line: an id with a line break in it must not be able to forge a log line. A traceback has
+    several lines, which may contain such texts, so they are indented.
     """
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name

@@ -1,7 +1,7 @@
-"""Environment and flags → one frozen `Settings`. Every number has a name, a unit and a reason.
+"""From environment variables and flags to one frozen `Settings`.
 
-A field is at once the setting, its environment variable (`CYBERUN_` + name), its flag, its `--help` text and its row in
-the README; `options` turns the fields into command-line options.
+Each field defines a setting, its environment variable (`CYBERUN_` + name), its flag, its `--help` text and its row in
+the README. `options` turns the fields into command-line options.
 """
 
 import os
@@ -23,7 +23,10 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def base_url(value: str) -> str:
-    """An absolute http(s) URL, without its trailing slash. Plain http may only go to loopback: a key travels on it."""
+    """An absolute http(s) URL without a trailing slash. Plain http is for loopback only, because requests carry a key.
+
+    Raises click.BadParameter.
+    """
     try:
         url = urlsplit(value.strip())
         host = url.hostname
@@ -37,7 +40,7 @@ def base_url(value: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a name or an address is this machine's own."""
+    """Whether a host name or an address is loopback."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -45,15 +48,15 @@ def is_loopback(host: str) -> bool:
 
 
 def setting(default: Any, help_text: str, kind: Any, **more: Any) -> Any:
-    """A field that is a flag too; `more` goes to `click.option`."""
+    """A field that is also a flag; `kind` is its click type, and `more` goes to `click.option`."""
     return field(default=default, metadata={"help": help_text, "kind": kind, "more": more})
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What one server process was told. Times are in seconds."""
+    """The settings of one server process. Times are in seconds."""
 
-    # A process's arguments are visible to every user of the machine, so the key is no flag, and no repr shows it.
+    # Not a flag, because every user of the machine can see the arguments of a process. Not in the repr.
     api_key: str | None = field(default=None, repr=False)
     base_url: str = setting(DEFAULT_BASE_URL, "The Cyberun REST API.", base_url)
     team_id: str | None = setting(None, "The team a JWT acts for; sk- and dk- keys carry theirs.", click.STRING)
@@ -97,25 +100,25 @@ def flag_name(name: str) -> str:
 
 
 def flagged_fields(settings: type[Any] = Settings) -> list[Field[Any]]:
-    """The fields that have a flag, in the order the help shows them."""
-    return [each for each in fields(settings) if each.metadata]
+    """The fields that have a flag, in the order of `--help`."""
+    return [setting_field for setting_field in fields(settings) if setting_field.metadata]
 
 
 def flags_of(settings: type[Any], prefix: str) -> Callable[[Command], Command]:
-    """Give a click command one option for every flagged field, each with its environment variable."""
+    """A decorator that adds one option per flagged field to a click command, each with its environment variable."""
 
     def decorate(command: Command) -> Command:
-        for each in reversed(flagged_fields(settings)):
+        for setting_field in reversed(flagged_fields(settings)):
             command = click.option(
-                flag_name(each.name),
-                each.name,
-                type=each.metadata["kind"],
-                envvar=env_name(each.name, prefix),
-                default=each.default,
-                show_default=each.default not in (None, ()),
+                flag_name(setting_field.name),
+                setting_field.name,
+                type=setting_field.metadata["kind"],
+                envvar=env_name(setting_field.name, prefix),
+                default=setting_field.default,
+                show_default=setting_field.default not in (None, ()),
                 show_envvar=True,
-                help=each.metadata["help"],
-                **each.metadata["more"],
+                help=setting_field.metadata["help"],
+                **setting_field.metadata["more"],
             )(command)
         return command
 
@@ -123,7 +126,7 @@ def flags_of(settings: type[Any], prefix: str) -> Callable[[Command], Command]:
 
 
 def options(command: Command) -> Command:
-    """Give a click command the options of `Settings`, and the key's file."""
+    """Add the options of `Settings`, and `--api-key-file`, to a click command."""
     command = flags_of(Settings, ENV_PREFIX)(command)
     return click.option(
         "--api-key-file",
@@ -134,15 +137,15 @@ def options(command: Command) -> Command:
     )(command)
 
 
-def settings_from(given: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Settings:
-    """One `Settings` from parsed options; the key comes from its file, else from `CYBERUN_API_KEY`."""
-    values = dict(given)
+def settings_from(parsed_options: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Settings:
+    """One `Settings` from parsed options. The key comes from `--api-key-file`, else from `CYBERUN_API_KEY`."""
+    values = dict(parsed_options)
     key_file: Path | None = values.pop("api_key_file")
-    key = _key_in(key_file) if key_file else environ.get(env_name("api_key"), "")
+    key = _read_key(key_file) if key_file else environ.get(env_name("api_key"), "")
     return Settings(api_key=key.strip() or None, **values)
 
 
-def _key_in(file: Path) -> str:
+def _read_key(file: Path) -> str:
     try:
         key = file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:

@@ -1,7 +1,7 @@
-"""Signals end a command in order, from its first moment to its last, so that its temporary folders are removed.
+"""Signals end a command cleanly at any time, so that its temporary folders are removed.
 
-A program that serves receives signals itself, but only while it serves. Before and after that, the default action of
-SIGTERM and SIGHUP would kill the process on the spot: while it starts, and while it closes what it has opened.
+A server handles signals itself while it serves. While it starts and while it cleans up, the default action of SIGTERM
+and SIGHUP would kill the process at once.
 """
 
 import asyncio
@@ -17,29 +17,29 @@ import anyio
 
 Handlers = Mapping[signal.Signals, Callable[[], object]]
 
-_installed: ContextVar[Handlers] = ContextVar("installed")  # those of the blocks around the present one
+_installed: ContextVar[Handlers] = ContextVar("installed")  # handlers of the enclosing blocks
 
 
-async def end_in_order(program: Callable[[], Awaitable[int]], *, reloads: bool = False) -> int:
-    """Run `program` and return its exit status; SIGTERM or SIGHUP cancels it, where it does not receive them itself.
+async def run_until_signal(program: Callable[[], Awaitable[int]], *, reloads: bool = False) -> int:
+    """Run `program` and return its exit status. SIGTERM or SIGHUP cancels it, unless it handles them itself.
 
-    With `reloads`, SIGHUP means "read your files again", and says nothing to a program that does not serve yet.
-    (SIGINT needs no help: asyncio cancels the program.)
+    With `reloads`, SIGHUP means "reload your files", and is ignored until the program handles it. asyncio already
+    handles SIGINT in the same way: it cancels the program.
     """
     if sys.platform == "win32":
         return await program()
     status = 0
     with anyio.CancelScope() as scope:
 
-        def end(with_status: int) -> None:
+        def end(exit_status: int) -> None:
             nonlocal status
-            status = with_status
+            status = exit_status
             scope.cancel()
 
         handlers: dict[signal.Signals, Callable[[], object]] = {signal.SIGTERM: partial(end, 0)}
         if reloads:
             handlers[signal.SIGHUP] = lambda: None
-        elif signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as it is after `nohup`
+        elif signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as under `nohup`
             handlers[signal.SIGHUP] = partial(end, 128 + signal.SIGHUP)
         with _handling(handlers):
             return await program()
@@ -48,18 +48,18 @@ async def end_in_order(program: Callable[[], Awaitable[int]], *, reloads: bool =
 
 @contextmanager
 def receive_signals(*numbers: signal.Signals) -> Iterator[AsyncIterator[signal.Signals]]:
-    """Receive these signals; afterwards they mean what they meant before.
+    """An iterator of these signals; afterwards the previous handlers are restored.
 
-    anyio's own receiver leaves the default action behind, if only for a moment: enough to be killed in.
+    anyio's own receiver restores the default action for a moment, in which a signal would kill the process.
     """
-    sending, receiving = anyio.create_memory_object_stream[signal.Signals](math.inf)
+    send_stream, receive_stream = anyio.create_memory_object_stream[signal.Signals](math.inf)
 
     def receive(number: signal.Signals) -> None:
-        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):  # it came at the very end
-            sending.send_nowait(number)
+        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):  # a signal after the end
+            send_stream.send_nowait(number)
 
-    with sending, receiving, _handling({number: partial(receive, number) for number in numbers}):
-        yield receiving
+    with send_stream, receive_stream, _handling({number: partial(receive, number) for number in numbers}):
+        yield receive_stream
 
 
 @contextmanager

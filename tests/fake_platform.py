@@ -1,4 +1,4 @@
-"""A platform without sockets: canned answers by method and path, and a record of what was asked."""
+"""A platform without sockets: canned responses by method and path, and a record of the requests."""
 
 import json
 from collections.abc import AsyncIterator, Callable
@@ -16,76 +16,78 @@ from cyberun_mcp.settings import Settings
 KEY = "sk-canary0123456789abcdef"
 BASE_URL = "https://cyberun.test/api/v1"
 
-Reply = Callable[[httpx2.Request], httpx2.Response]
+Respond = Callable[[httpx2.Request], httpx2.Response]
 
 
 class FakePlatform:
-    """Answers with what `on` has put there, else 404 in the platform's own words."""
+    """Sends the responses that `on` has set, else a 404 like the platform's."""
 
     def __init__(self) -> None:
         self.requests: list[httpx2.Request] = []
-        self._replies: dict[tuple[str, str], Reply] = {}
+        self._responses: dict[tuple[str, str], Respond] = {}
 
-    def on(self, method: str, path: str, reply: Any = None, *, status: int = 200) -> None:
-        """Answer `method` on `path` (below the base URL) with JSON, or with what a function of the request gives."""
-        answer: Reply = reply if callable(reply) else lambda _: httpx2.Response(status, json=reply)
-        self._replies[method, path] = answer
+    def on(self, method: str, path: str, response: Any = None, *, status: int = 200) -> None:
+        """Respond to `method` on `path` (below the base URL) with JSON, or with the result of a function."""
+        respond: Respond = response if callable(response) else lambda _: httpx2.Response(status, json=response)
+        self._responses[method, path] = respond
 
     def on_events(self, task_id: str, *events: tuple[str, dict[str, Any]]) -> None:
-        """Answer the event stream of a task with these events, then end it."""
+        """Respond to the event stream of a task with these events, then end it."""
         text = "".join(f"event: {name}\ndata: {json.dumps(data)}\n\n" for name, data in events)
         headers = {"Content-Type": "text/event-stream"}
         self.on("GET", f"/r/tasks/{task_id}/events", lambda _: httpx2.Response(200, text=text, headers=headers))
 
     @property
-    def asked(self) -> list[str]:
-        """What was asked, as "METHOD path?query" with the path as it was on the wire."""
+    def request_lines(self) -> list[str]:
+        """The requests, as "METHOD path?query" with the path as it was on the wire."""
         prefix = httpx2.URL(BASE_URL).raw_path.decode()
-        return [f"{each.method} {each.url.raw_path.decode().removeprefix(prefix)}" for each in self.requests]
+        return [f"{request.method} {request.url.raw_path.decode().removeprefix(prefix)}" for request in self.requests]
 
-    def sent(self) -> Any:
+    def last_body(self) -> Any:
         """The JSON body of the last request that had one."""
-        return json.loads(next(each.content for each in reversed(self.requests) if each.content))
+        return json.loads(next(request.content for request in reversed(self.requests) if request.content))
 
     def transport(self) -> httpx2.MockTransport:
-        return httpx2.MockTransport(self._answer)
+        return httpx2.MockTransport(self._respond)
 
-    def _answer(self, request: httpx2.Request) -> httpx2.Response:
+    def _respond(self, request: httpx2.Request) -> httpx2.Response:
         self.requests.append(request)
         path = request.url.raw_path.decode().partition("?")[0].removeprefix(httpx2.URL(BASE_URL).raw_path.decode())
-        reply = self._replies.get((request.method, path))
-        return reply(request) if reply else httpx2.Response(404, json={"error_message": "resource not found"})
+        respond = self._responses.get((request.method, path))
+        return respond(request) if respond else httpx2.Response(404, json={"error_message": "resource not found"})
 
 
 @asynccontextmanager
 async def connected(platform: FakePlatform, era: str, key: str | None = KEY, **settings: Any) -> AsyncIterator[Client]:
-    """An SDK client of our server in the given era, with `platform` behind it."""
-    chosen = Settings(api_key=key, base_url=BASE_URL, **settings)
+    """An SDK client of our server in the given era; the server sends its requests to `platform`."""
+    all_settings = Settings(api_key=key, base_url=BASE_URL, **settings)
     server = build_server(
-        chosen, lambda _: credential_from(chosen.api_key, chosen.team_id), transport=platform.transport()
+        all_settings,
+        lambda _: credential_from(all_settings.api_key, all_settings.team_id),
+        transport=platform.transport(),
     )
     async with Client(server, mode=era, cache=None) as client:
         yield client
 
 
 def text_of(result: CallToolResult) -> str:
-    """The first text block of an answer."""
+    """The first text block of a result."""
     first = result.content[0]
     assert isinstance(first, TextContent)
     return first.text
 
 
 def structured(result: CallToolResult) -> dict[str, Any]:
-    """The structured content of a successful answer, checked to be what its text block says."""
+    """The structured content of a successful result; asserts that the text block has the same JSON."""
     assert not result.is_error, text_of(result)
     assert result.structured_content is not None
-    answer: dict[str, Any] = result.structured_content
-    assert json.loads(text_of(result)) == answer
-    return answer
+    content: dict[str, Any] = result.structured_content
+    assert json.loads(text_of(result)) == content
+    return content
 
 
-def refusal(result: CallToolResult) -> str:
-    """The text of a failed call, checked to carry nothing structured."""
+def error_text(result: CallToolResult) -> str:
+    """The text of a failed call; asserts that there is no structured content."""
     assert result.is_error
     assert result.structured_content is None
     return text_of(result)

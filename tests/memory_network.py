@@ -8,7 +8,7 @@ from typing import Any, cast
 import anyio
 import httpcore2
 
-from cyberun_mcp.api.pool import StackPool
+from cyberun_mcp.api.connection_pool import ConnectionPool
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -46,7 +46,7 @@ class MemoryNetwork(httpcore2.AsyncNetworkBackend):
             await asyncio.wait(self._served)
 
 
-class MemoryPool(StackPool):
+class MemoryPool(ConnectionPool):
     """The pool of connections that a server of ours has, on a network in memory."""
 
     def __init__(self, network: MemoryNetwork, connections: int = 10_000, idle: int = 20) -> None:

@@ -37,7 +37,7 @@ def test_the_command_line_loads_nothing_heavy() -> None:
 def test_the_first_answers_load_nothing_that_only_a_call_needs() -> None:
     listed = output_of(LISTING)
     assert len(listed["tools"]) == 15
-    needless = {"tenacity", "jsonschema", "cyberun_mcp.api.client", "cyberun_mcp.emulator", "PIL", "rich", "sqlite3"}
+    needless = {"jsonschema", "cyberun_mcp.api.client", "cyberun_mcp.emulator", "PIL", "rich", "sqlite3"}
     assert not set(listed["loaded"]) & needless
 
 

@@ -1,45 +1,32 @@
-"""Connections to the platform: their limits, and what their failures mean for the request that met one."""
+"""The connections of one process to the platform: their limits, time limits and proxy, and how requests are sent."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from ssl import PROTOCOL_TLS_CLIENT, SSLContext
-from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import httpx2
 
 from cyberun_mcp import __version__
-from cyberun_mcp.api.clock import PlatformClock
-from cyberun_mcp.api.outgoing import Outgoing
-from cyberun_mcp.api.pool import StackPool
-from cyberun_mcp.api.submissions import Submissions
-from cyberun_mcp.api.throttle import Pace
-from cyberun_mcp.errors import Unreachable
+from cyberun_mcp.api.connection_pool import ConnectionPool
+from cyberun_mcp.api.platform_clock import PlatformClock
+from cyberun_mcp.api.submitted_tasks import SubmittedTasks
+from cyberun_mcp.api.throttle import Throttle
 from cyberun_mcp.observability.telemetry import SILENT, Telemetry
 from cyberun_mcp.settings import Settings, is_loopback
 
 CALL_CONNECTIONS = 100  # ordinary calls at a time; more queue for `pool_timeout`
-WAIT_CONNECTIONS = 10_000  # event streams, and what else waits send
-IDLE_CONNECTIONS = 20  # kept open, for a few seconds, in case another request follows
+WAIT_CONNECTIONS = 10_000  # event streams, and the other requests of waits
+IDLE_CONNECTIONS = 20  # kept open for a few seconds, in case another request follows
 
-# The request provably never left: no connection, or refused before the first byte.
-_NEVER_SENT = (
-    httpx2.ConnectError,
-    httpx2.ConnectTimeout,
-    httpx2.PoolTimeout,
-    httpx2.LocalProtocolError,
-    httpx2.UnsupportedProtocol,
-    httpx2.ProxyError,
-)
-
-
-# What every request brings, whoever it is for.
+# Sent with every request, for every caller.
 ALWAYS_SENT = {"User-Agent": f"cyberun-mcp/{__version__}", "Accept-Encoding": "gzip, deflate"}
 
 
 def timeouts(settings: Settings, read: float) -> dict[str, float]:
-    """The time limits of one request, for its `timeout` extension: `read` seconds between two bytes of its answer."""
+    """The value of a request's `timeout` extension; `read` is in seconds between two chunks of the response."""
     return {
         "connect": settings.connect_timeout,
         "pool": settings.pool_timeout,
@@ -48,103 +35,96 @@ def timeouts(settings: Settings, read: float) -> dict[str, float]:
     }
 
 
-@dataclass(frozen=True)
-class Pools:
-    """The connections of one process, apart by purpose, and what it remembers of the platform.
+class StatelessHttpClient:
+    """Sends requests through `transport` and keeps nothing between them.
 
-    Waits have their own, so that thousands of them never starve ordinary calls. A run takes a fresh one: on one that
-    has idled, the platform may hang up just as the run is sent, and nobody could tell whether it was accepted.
+    An `httpx2.AsyncClient` keeps cookies: one the platform set for one caller would be sent with the requests of the
+    others. httpx2's transports know neither cookies nor redirects.
     """
 
-    calls: Outgoing
-    waits: Outgoing
-    runs: Outgoing
+    def __init__(self, transport: httpx2.AsyncBaseTransport, telemetry: Telemetry) -> None:
+        self._transport = transport
+        self._telemetry = telemetry
+
+    @asynccontextmanager
+    async def send(self, request: httpx2.Request) -> AsyncIterator[httpx2.Response]:
+        """The response, its body not yet read. Raises httpx2.TransportError."""
+        with self._telemetry.upstream(request) as upstream:
+            response = await self._transport.handle_async_request(request)
+            upstream.status = response.status_code
+        response.request = request
+        try:
+            yield response
+        finally:
+            await response.aclose()
+
+    async def aclose(self) -> None:
+        """Close every idle connection."""
+        await self._transport.aclose()
+
+
+@dataclass(frozen=True)
+class PlatformConnections:
+    """The connections of one process, separated by purpose, and what it remembers of the platform.
+
+    Waits have their own, so that thousands of them never starve ordinary calls. Each run opens a fresh connection: the
+    platform may close an idle one at the moment the run is sent, and then its outcome would be unknown.
+    """
+
+    calls: StatelessHttpClient
+    waits: StatelessHttpClient
+    runs: StatelessHttpClient
     telemetry: Telemetry
-    pace: Pace
+    throttle: Throttle
     clock: PlatformClock = field(default_factory=PlatformClock)
-    submissions: Submissions = field(default_factory=Submissions)
+    submitted_tasks: SubmittedTasks = field(default_factory=SubmittedTasks)
 
     async def aclose(self) -> None:
         """Close every connection."""
-        for each in (self.calls, self.waits, self.runs):
-            await each.aclose()
+        for client in (self.calls, self.waits, self.runs):
+            await client.aclose()
 
 
-def pools(
+def platform_connections(
     settings: Settings,
     transport: httpx2.AsyncBaseTransport | None = None,
     telemetry: Telemetry = SILENT,
-    pace: Pace | None = None,
-) -> Pools:
-    """The connections `settings` ask for, none of them open yet; `transport` replaces the network, for tests."""
-    tls = _tls(settings)
+    throttle: Throttle | None = None,
+) -> PlatformConnections:
+    """The connections for `settings`, none of them open yet; `transport` replaces the network in tests."""
+    tls = _tls_context(settings)
     proxy = proxy_for(settings.base_url)
 
-    def pool(connections: int, idle: int = IDLE_CONNECTIONS) -> Outgoing:
+    def client(connections: int, idle: int = IDLE_CONNECTIONS) -> StatelessHttpClient:
         if transport is not None:
-            return Outgoing(transport, telemetry)
+            return StatelessHttpClient(transport, telemetry)
         if proxy is None:
-            return Outgoing(StackPool(tls, connections, idle), telemetry)
+            return StatelessHttpClient(ConnectionPool(tls, connections, idle), telemetry)
         limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=idle)
-        return Outgoing(httpx2.AsyncHTTPTransport(verify=tls, limits=limits, proxy=proxy), telemetry)
+        return StatelessHttpClient(httpx2.AsyncHTTPTransport(verify=tls, limits=limits, proxy=proxy), telemetry)
 
-    return Pools(
-        calls=pool(CALL_CONNECTIONS),
-        waits=pool(WAIT_CONNECTIONS),
-        runs=pool(CALL_CONNECTIONS, idle=0),
+    return PlatformConnections(
+        calls=client(CALL_CONNECTIONS),
+        waits=client(WAIT_CONNECTIONS),
+        runs=client(CALL_CONNECTIONS, idle=0),
         telemetry=telemetry,
-        pace=pace or Pace(),
+        throttle=throttle or Throttle(),
     )
 
 
 def proxy_for(url: str) -> str | None:
-    """The proxy that the environment, or the system, names for a URL."""
+    """The proxy that the environment or the operating system names for a URL."""
     scheme, host = urlsplit(url).scheme, urlsplit(url).hostname or ""
-    # A proxy for the outside world must not get the requests to an emulator on loopback.
+    # An outbound proxy must not get the requests to an emulator on loopback.
     if is_loopback(host) or proxy_bypass(host):
         return None
     proxies = getproxies()
-    named = proxies.get(scheme) or proxies.get("all")
-    return f"http://{named}" if named and "://" not in named else named
+    proxy = proxies.get(scheme) or proxies.get("all")
+    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
 
 
-def _tls(settings: Settings) -> SSLContext:
-    """Whom to trust. Reading the authorities takes 15 ms; over plain http, where none are needed, nobody is trusted."""
+def _tls_context(settings: Settings) -> SSLContext:
+    """The trusted certificate authorities. Loading them takes 15 ms, so plain http gets an empty context."""
     if urlsplit(settings.base_url).scheme == "https":
         return httpx2.create_ssl_context()
     return SSLContext(PROTOCOL_TLS_CLIENT)
-
-
-class Journey:
-    """How far a request got, as the connection tells it."""
-
-    def __init__(self, on_begun: Callable[[], None] = lambda: None) -> None:
-        self.begun = False  # whether a first byte may have left
-        self._on_begun = on_begun
-
-    async def note(self, event: str, _: Mapping[str, Any]) -> None:
-        if event.endswith(".send_request_headers.started"):
-            self.begun = True
-            self._on_begun()
-
-
-class transport_errors:  # noqa: N801 - reads as a function where it is used
-    """Turns the transport's exceptions into Unreachable, which knows whether the request may have been received."""
-
-    def __init__(self, journey: Journey | None = None) -> None:
-        self._journey = journey
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, httpx2.RequestError):
-            raise Unreachable(_words_for(error), sent=not isinstance(error, _NEVER_SENT)) from error
-        if isinstance(error, TimeoutError):
-            sent = self._journey is None or self._journey.begun
-            raise Unreachable("no answer within the time this call may take", sent=sent) from error
-
-
-def _words_for(error: httpx2.RequestError) -> str:
-    kind = type(error).__name__
-    return f"{kind}: {error}" if str(error) else kind

@@ -1,7 +1,7 @@
-"""The credential families of the platform, and the headers each of them travels in.
+"""The kinds of credentials the platform accepts, and the headers each of them is sent in.
 
-`sk-` (integration) and `dk-` (device) keys carry their team; a user's JWT needs `X-Team-ID` beside it; `ak-` belongs to
-GPU agents and the REST API refuses it. Source: docs.cyberun.cloud/cloud/concepts/credentials.
+`sk-` (integration) and `dk-` (device) keys belong to a team. A user's JWT needs an `X-Team-ID` header as well. `ak-`
+keys are for GPU agents; the REST API rejects them. Source: docs.cyberun.cloud/cloud/concepts/credentials.
 """
 
 import re
@@ -23,7 +23,7 @@ class Credential:
 
     @property
     def headers(self) -> dict[str, str]:
-        """`Authorization`, and `X-Team-ID` where the family needs it."""
+        """`Authorization`, and `X-Team-ID` for a JWT."""
         headers = {"Authorization": f"Bearer {self.key}"}
         if self.team_id:
             headers["X-Team-ID"] = self.team_id
@@ -31,9 +31,9 @@ class Credential:
 
 
 def credential_from(key: str | None, team_id: str | None = None) -> Credential:
-    """The credential a key stands for.
+    """The credential for a key.
 
-    Raises ConfigurationError, saying what to set, when it cannot be used; MissingKey when there is none.
+    Raises MissingKey when there is none, and ConfigurationError when it cannot be used. The text says what to set.
     """
     if not key:
         raise MissingKey(

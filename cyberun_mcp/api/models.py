@@ -1,23 +1,23 @@
-"""What the platform answers, as far as it is documented; `cyberun-api.md` in CONTRIBUTING's reading list is the source.
+"""The documented responses of the platform, as parsed JSON.
 
-These are descriptions, not gates: a field may be missing, further fields may come, and an enum may grow. They type the
-code and become the tools' output schemas. Values arrive as parsed JSON.
+These types describe and do not validate: a field may be missing, others may be added, and an enum may grow. They type
+the code and become the tools' output schemas. Source: docs.cyberun.cloud, and for what it omits, the platform itself.
 """
 
 from typing import Any, Literal
 
-from typing_extensions import TypedDict  # pydantic reads the one of `typing` only from Python 3.12 on
+from typing_extensions import TypedDict  # pydantic accepts the one in `typing` only from Python 3.12 on
 
 TERMINAL_STATES = frozenset({"completed", "failed", "cancelled"})
 
 TaskFilter = Literal["pending", "waiting", "queued", "running", "completed", "failed", "cancelled"]
-# The key of the list of services is documented nowhere; the first is the likeliest.
+# The documentation does not name the key of the list of services. The first is the most likely.
 SERVICE_LIST_KEYS = ("service_list", "container_list", "containers", "services")
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 
 
-def canonical(task_id: str) -> str:
-    """A task's id in one spelling: a UUID may be written in either case, and without its hyphens."""
+def canonical_id(task_id: str) -> str:
+    """A task's id in one spelling, since a UUID may be written in either case and without its hyphens."""
     return task_id.casefold().replace("-", "")
 
 
@@ -45,7 +45,7 @@ class Workflow(TypedDict, total=False):
     parameters: list[Parameter]
 
 
-class Submitted(TypedDict):
+class SubmittedTask(TypedDict):
     task_id: str
 
 
@@ -71,7 +71,7 @@ class TaskResult(TypedDict, total=False):
     completed_at: str
 
 
-class Cancelled(TypedDict, total=False):
+class CancelResult(TypedDict, total=False):
     is_success: bool
 
 
@@ -94,7 +94,7 @@ class ContainerService(TypedDict, total=False):
     openapi_url: str
 
 
-class ContainerAnswer(TypedDict, total=False):
+class ContainerResponse(TypedDict, total=False):
     status_code: int
     headers: dict[str, Any]
     body_base64: str

@@ -6,11 +6,12 @@ from email.utils import parsedate_to_datetime
 
 import httpx2
 
-from cyberun_mcp.api.answers import error_from, parse_json, read_bounded
-from cyberun_mcp.api.connections import ALWAYS_SENT, pools, timeouts, transport_errors
+from cyberun_mcp.api.connections import ALWAYS_SENT, platform_connections, timeouts
 from cyberun_mcp.api.credentials import WHERE_KEYS_COME_FROM, Credential
+from cyberun_mcp.api.responses import error_from, parse_json, read_bounded
+from cyberun_mcp.api.transport_errors import transport_errors
 from cyberun_mcp.doctor.findings import Finding, error, ok, warning
-from cyberun_mcp.errors import AnswerTooLarge, Unreachable
+from cyberun_mcp.errors import ResponseTooLarge, Unreachable
 from cyberun_mcp.settings import Settings
 
 NOTICEABLE = 60  # seconds; from here on a link's expires_at misleads
@@ -28,7 +29,7 @@ async def check_platform(
     settings: Settings, credential: Credential, transport: httpx2.AsyncBaseTransport | None = None
 ) -> list[Finding]:
     """Whether `GET /r/workflows` answers, and how far this machine's clock is from the platform's."""
-    connections = pools(settings, transport)
+    connections = platform_connections(settings, transport)
     request = httpx2.Request(
         "GET",
         f"{settings.base_url}/r/workflows?per_page=1",
@@ -38,9 +39,9 @@ async def check_platform(
     began = time.perf_counter()
     try:
         with transport_errors():
-            async with connections.calls.sent(request) as answer:
+            async with connections.calls.send(request) as answer:
                 body = await read_bounded(answer)
-    except (Unreachable, AnswerTooLarge) as failure:
+    except (Unreachable, ResponseTooLarge) as failure:
         return [error("platform", str(failure), failure.advice)]
     finally:
         await connections.aclose()

@@ -16,7 +16,7 @@ from anyio.abc import ByteReceiveStream, ByteSendStream, Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from cyberun_mcp import __version__
-from cyberun_mcp.api.answers import parse_json
+from cyberun_mcp.api.responses import parse_json
 from cyberun_mcp.doctor.entries import Started
 from cyberun_mcp.settings import is_loopback
 

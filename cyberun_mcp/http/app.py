@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp
 
 from cyberun_mcp.api.credentials import Credential, credential_from
-from cyberun_mcp.api.throttle import Pace
+from cyberun_mcp.api.throttle import Throttle
 from cyberun_mcp.http.client_tokens import ClientTokens
 from cyberun_mcp.http.dispatch import Exchanges
 from cyberun_mcp.http.health import operations
@@ -60,8 +60,8 @@ class Application:
         self.tokens = tokens
         self._upstream = Upstream(settings, self.metrics, transport)
         credential_of = _own_credential(settings) if self.endpoint.own_key else _callers_credential
-        self.pace = Pace()
-        self._server = build_server(settings, credential_of, transport, self.metrics, self.pace)
+        self.throttle = Throttle()
+        self._server = build_server(settings, credential_of, transport, self.metrics, self.throttle)
         self.asgi = self._at_its_paths(self._guarded(Exchanges(self._server)))
 
     @asynccontextmanager

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 import anyio
 import httpx2
 
-from cyberun_mcp.api.answers import read_bounded
-from cyberun_mcp.api.connections import ALWAYS_SENT, pools, timeouts
+from cyberun_mcp.api.connections import ALWAYS_SENT, platform_connections, timeouts
 from cyberun_mcp.api.credentials import Credential
-from cyberun_mcp.errors import AnswerTooLarge
+from cyberun_mcp.api.responses import read_bounded
+from cyberun_mcp.errors import ResponseTooLarge
 from cyberun_mcp.observability.telemetry import Telemetry
 from cyberun_mcp.settings import Settings
 
@@ -29,7 +29,7 @@ class Upstream:
     ) -> None:
         self._url = httpx2.URL(f"{settings.base_url}/r/workflows?per_page=1")
         self._known = {"timeout": timeouts(settings, read=PATIENCE)}
-        self._pools = pools(settings, transport, telemetry)
+        self._connections = platform_connections(settings, transport, telemetry)
         self._clock = clock
         self._asking = anyio.Lock()
         self._reached = False
@@ -53,14 +53,14 @@ class Upstream:
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._pools.aclose()
+        await self._connections.aclose()
 
     async def _status(self, headers: Mapping[str, str]) -> int | None:
         try:
             with anyio.fail_after(PATIENCE):
                 request = httpx2.Request("GET", self._url, headers={**ALWAYS_SENT, **headers}, extensions=self._known)
-                async with self._pools.calls.sent(request) as response:
+                async with self._connections.calls.send(request) as response:
                     await read_bounded(response)
-        except (httpx2.RequestError, AnswerTooLarge, TimeoutError):
+        except (httpx2.RequestError, ResponseTooLarge, TimeoutError):
             return None
         return response.status_code

@@ -104,7 +104,7 @@ async def serve(
             if sys.platform != "win32":
                 await tasks.start(end_on_signal)
                 await tasks.start(reload_on_signal)
-            tasks.start_soon(application.pace.keep)
+            tasks.start_soon(application.throttle.monitor)
             async with application.running():
                 await server.serve(sockets=_handles(listener, ACCEPTED_AT_ONCE // endpoint.workers))
             tasks.cancel_scope.cancel()

@@ -22,7 +22,7 @@ from cyberun_mcp.sdk_engine import (
     coerce_request_id,
 )
 from cyberun_mcp.stdio.streams import PARTING
-from cyberun_mcp.tools.in_flight import CallsInFlight
+from cyberun_mcp.tools.in_flight_calls import CallsInFlight
 
 CALLS = 5.0  # seconds for calls at the end of input
 RUNS = 2.0  # seconds for sent runs after a signal; clients kill what is still there some seconds later

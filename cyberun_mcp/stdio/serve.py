@@ -20,7 +20,7 @@ from cyberun_mcp.signals import receive_signals
 from cyberun_mcp.stdio.ending import Ending
 from cyberun_mcp.stdio.eras import serve_both_eras
 from cyberun_mcp.stdio.streams import PARTING, Incoming, Outgoing, open_pipe
-from cyberun_mcp.tools.in_flight import CallsInFlight
+from cyberun_mcp.tools.in_flight_calls import CallsInFlight
 
 Source = Union[Incoming, "_Lines"]
 Sink = Union[Outgoing, "_Output", None]

@@ -1,8 +1,7 @@
-"""The fifteen tools, one file per noun, in the order `tools/list` shows them."""
+"""The fifteen tools, in the order of `tools/list`."""
 
-from cyberun_mcp.tools.agents import list_agents
+from cyberun_mcp.tools.agents_and_files import list_agents, presign_file_upload
 from cyberun_mcp.tools.containers import call_container_service, get_container_service, list_container_services
-from cyberun_mcp.tools.files import presign_file_upload
 from cyberun_mcp.tools.registry import Tool
 from cyberun_mcp.tools.tasks import cancel_task, get_task, get_task_result, list_tasks, stream_task_events
 from cyberun_mcp.tools.workflows import (
@@ -13,7 +12,7 @@ from cyberun_mcp.tools.workflows import (
     run_workflow_by_slug,
 )
 
-# The order is fixed, because clients cache prompts that contain it.
+# The order is fixed, because clients cache prompts that contain the list.
 TOOLS: tuple[Tool, ...] = (
     list_workflows,
     get_workflow,

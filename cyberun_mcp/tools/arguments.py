@@ -1,4 +1,4 @@
-"""From what a model wrote to a tool's arguments, or to words that let it repair the call."""
+"""Validating a tool's arguments; an error text lets the model repair the call."""
 
 import json
 import re
@@ -9,21 +9,21 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StringCo
 from pydantic_core import ErrorDetails
 
 from cyberun_mcp.errors import InvalidArguments, shortened
-from cyberun_mcp.tools.schema import JsonSchema, in_words, input_schema
+from cyberun_mcp.tools.schema import JsonSchema, describe_schema, input_schema
 
-# What names the mistakes in a call is bounded, in size and in work: 3.8 MB with thousands of unknown arguments made an
-# answer of 9.8 MB and took 3 s.
-MOST_PROBLEMS = 10  # named; the others are counted
-MOST_MEMBERS = 100  # of an object whose members are checked; the tools know at most 5, and headers are seldom more
-LONGEST_NAME = 100  # characters; the tools' own names have at most 24
+# The error text and the work on it are bounded. Before, a call of 3.8 MB with thousands of unknown arguments took 3 s
+# and got an error text of 9.8 MB.
+MOST_PROBLEMS = 10  # listed; the others are counted
+MOST_MEMBERS = 100  # of an object argument; the tools have at most 5, and requests rarely have more headers
+LONGEST_NAME = 100  # characters; our own names have at most 24
 LONGEST_PROBLEM = 300  # characters
-LONGEST_SHOWN_INTEGER = 10**15  # and beyond 4,300 digits Python would refuse to show it
+LONGEST_SHOWN_INTEGER = 10**15  # Python raises an error for more than 4,300 digits
 _SEGMENT = re.compile(r"[^\s/\\?#%\x00-\x1f\x7f]+")
 JSON_TYPE_NAMES = {str: "a string", bool: "a boolean", int: "an integer", float: "a number", list: "an array"}
 
 
-def _parsed_if_text(value: Any) -> Any:
-    """Several models send an object as the JSON string of it; what does not parse is left to be refused."""
+def _parse_if_text(value: Any) -> Any:
+    """Several models send an object as a JSON string. Text that does not parse is left for validation to reject."""
     if isinstance(value, str):
         try:
             value = json.loads(value)
@@ -34,8 +34,8 @@ def _parsed_if_text(value: Any) -> Any:
     return value
 
 
-def _one_segment(identifier: str) -> str:
-    """An id or a slug. Encoding a slash is not enough: a router that matches decoded paths would split it again."""
+def _path_segment(identifier: str) -> str:
+    """An id or a slug. Slashes are rejected, not encoded: a router that matches decoded paths would split there."""
     if not _SEGMENT.fullmatch(identifier) or identifier.strip(".") == "":
         raise ValueError("an id or a slug has no slashes, blanks, control characters or any of \\ ? # %")
     return identifier
@@ -43,55 +43,57 @@ def _one_segment(identifier: str) -> str:
 
 _Object = TypeVar("_Object")
 
-JsonObjectOf = Annotated[_Object, BeforeValidator(_parsed_if_text)]
+JsonObjectOf = Annotated[_Object, BeforeValidator(_parse_if_text)]
 Text = Annotated[str, StringConstraints(min_length=1)]
-Identifier = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_one_segment)]
+Identifier = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_path_segment)]
 PageNumber = Annotated[int, Field(ge=1, description="Page, from 1. Default 1.")]
 PerPage = Annotated[int, Field(ge=1, le=100, description="Items a page, 1 to 100. Default 20.")]
 
 
-def parse_arguments(tool: str, model: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The validated arguments by name. Raises InvalidArguments naming ten wrong ones and all the valid ones."""
-    known = model.model_fields
-    unknown = [name for name in given if name not in known]
-    looked_at = [*(name for name in known if name in given), *unknown[:MOST_PROBLEMS]]
+def parse_arguments(tool: str, model: type[BaseModel], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The validated arguments by name. Raises InvalidArguments that names ten problems and all valid arguments."""
+    fields = model.model_fields
+    unknown = [name for name in arguments if name not in fields]
+    checked = [*(name for name in fields if name in arguments), *unknown[:MOST_PROBLEMS]]
     try:
-        parsed = model.model_validate({name: given[name] for name in looked_at})
+        parsed = model.model_validate({name: arguments[name] for name in checked})
     except ValidationError as error:
         schema = input_schema(model)
         errors = error.errors(include_url=False)
-        problems = [shortened(_problem(schema, each), LONGEST_PROBLEM) for each in errors[:MOST_PROBLEMS]]
+        problems = [
+            shortened(_describe_problem(schema, details), LONGEST_PROBLEM) for details in errors[:MOST_PROBLEMS]
+        ]
         more = len(errors) + len(unknown[MOST_PROBLEMS:]) - len(problems)
         lines = [
             f"Invalid arguments for {tool}; nothing was sent.",
-            *problems,
+            *(shortened(problem, LONGEST_PROBLEM) for problem in problems),
             *([f"- and {more:,} more."] if more else []),
-            _valid(schema),
+            _valid_arguments(schema),
         ]
         raise InvalidArguments("\n".join(lines)) from error
-    return {name: getattr(parsed, name) for name in known}
+    return {name: getattr(parsed, name) for name in fields}
 
 
-def _problem(schema: JsonSchema, error: ErrorDetails) -> str:
+def _describe_problem(schema: JsonSchema, error: ErrorDetails) -> str:
     path = [part for part in error["loc"] if isinstance(part, str)]
     name = ".".join(shortened(str(part), LONGEST_NAME) for part in error["loc"])
     parent, node = schema, schema
     for part in path:
         parent, node = node, node.get("properties", {}).get(part, {})
     if error["type"] == "extra_forbidden":
-        from difflib import get_close_matches  # 1.5 ms that no start has to pay
+        from difflib import get_close_matches  # 1.5 ms, not needed at the start
 
         close = get_close_matches(path[-1][:LONGEST_NAME], parent.get("properties", {}), n=1)
         return f"- {name}: unknown argument." + (f" Did you mean {close[0]}?" if close else "")
     if error["type"] == "missing":
-        return f"- {name}: missing, expected {in_words(node)}."
+        return f"- {name}: missing, expected {describe_schema(node)}."
     if error["type"] == "value_error":
         return f"- {name}: {error['ctx']['error']}."
-    return f"- {name}: expected {in_words(node)}, got {_kind_of(error['input'])}."
+    return f"- {name}: expected {describe_schema(node)}, got {_json_type(error['input'])}."
 
 
-def _kind_of(value: Any) -> str:
-    """The JSON type of a value; the value itself is not repeated, since it may hold a secret."""
+def _json_type(value: Any) -> str:
+    """The JSON type of a value. Only small integers are shown, because a value may be a secret."""
     if value is None:
         return "null"
     if value == "":
@@ -101,10 +103,10 @@ def _kind_of(value: Any) -> str:
     return JSON_TYPE_NAMES.get(type(value), "an object")
 
 
-def _valid(schema: JsonSchema) -> str:
+def _valid_arguments(schema: JsonSchema) -> str:
     required = schema.get("required", ())
     names = [
-        f"{name} ({in_words(node)}{', required' if name in required else ''})"
+        f"{name} ({describe_schema(node)}{', required' if name in required else ''})"
         for name, node in schema.get("properties", {}).items()
     ]
     return f"Valid arguments: {', '.join(names) or 'none'}."

@@ -1,8 +1,8 @@
-"""JSON Schemas every client accepts, from Python types.
+"""JSON Schemas that every client accepts, from Python types.
 
-Object roots, no `$ref`, no null unions, no type arrays, no titles: each rule is some client's bug report (Gemini and
-OpenAI reject unions and references, Codex drops what it does not know). What a schema says is also said in words, by
-`in_words`, because several clients show the model no more than that.
+Object roots, no `$ref`, no null unions, no type arrays, no titles: each rule comes from a client's bug report (Gemini
+and OpenAI reject unions and references, Codex drops unknown keywords). Several clients show a model only the
+descriptions, so those repeat the schema in words.
 """
 
 import inspect
@@ -17,32 +17,35 @@ JsonSchema = dict[str, Any]
 
 
 def arguments_model(tool: Callable[..., Any]) -> type[BaseModel]:
-    """The model of a tool's arguments, read off its signature: strict types, nothing beyond the named arguments.
+    """The model of a tool's arguments, from its signature: strict types, no unknown arguments.
 
-    `X | None = None` means "may be left out": the argument is then absent, never null.
+    `X | None = None` means that the argument may be omitted. It may not be null.
     """
     hints = get_type_hints(tool, include_extras=True)
-    arguments = list(inspect.signature(tool).parameters.values())[1:]  # the first is the Call
+    arguments = list(inspect.signature(tool).parameters.values())[1:]  # the first is the ToolCall
     members: dict[str, Any] = {
-        each.name: (_without_none(hints[each.name]), ... if each.default is each.empty else each.default)
-        for each in arguments
+        argument.name: (
+            _without_none(hints[argument.name]),
+            ... if argument.default is argument.empty else argument.default,
+        )
+        for argument in arguments
     }
     return create_model(tool.__name__, __config__=ConfigDict(extra="forbid", strict=True), **members)
 
 
-@cache  # each call with wrong arguments needs it; making it takes up to 3 ms and leaves a hundred objects in cycles
+@cache  # each call with wrong arguments needs it; building it takes up to 3 ms and leaves 100 objects in cycles
 def input_schema(model: type[BaseModel]) -> JsonSchema:
-    """The published schema of a tool's arguments. Every caller gets the same object, which nobody may change."""
+    """The published schema of a tool's arguments. It is cached, so do not modify it."""
     return _portable(model.model_json_schema())
 
 
-def output_schema(answer: TypeAdapter[Any]) -> JsonSchema:
-    """The published schema of a tool's answer; open, because the platform may add fields."""
-    return _portable(answer.json_schema())
+def output_schema(result: TypeAdapter[Any]) -> JsonSchema:
+    """The published schema of a tool's result. It allows unknown fields, because the platform may add some."""
+    return _portable(result.json_schema())
 
 
-def in_words(schema: JsonSchema) -> str:
-    """What a schema accepts, as a person would say it: "an integer from 1 to 100"."""
+def describe_schema(schema: JsonSchema) -> str:
+    """What a schema accepts, in words: "an integer from 1 to 100"."""
     if "enum" in schema:
         return "one of " + ", ".join(map(str, schema["enum"]))
     kind = schema.get("type", "any value")
@@ -62,7 +65,7 @@ def in_words(schema: JsonSchema) -> str:
 
 def _without_none(hint: Any) -> Any:
     if get_origin(hint) in (Union, types.UnionType):
-        return Union[tuple(each for each in get_args(hint) if each is not types.NoneType)]  # noqa: UP007 - built at run time
+        return Union[tuple(member for member in get_args(hint) if member is not types.NoneType)]  # noqa: UP007 - built at run time
     return hint
 
 
@@ -77,7 +80,7 @@ def _portable(schema: JsonSchema) -> JsonSchema:
 
     def clean(node: Any) -> Any:
         if isinstance(node, list):
-            return [clean(each) for each in node]
+            return [clean(item) for item in node]
         if not isinstance(node, dict):
             return node
         if "$ref" in node:
@@ -87,7 +90,7 @@ def _portable(schema: JsonSchema) -> JsonSchema:
             key: clean(value) for key, value in node.items() if key != "properties" and not _is_noise(key, value)
         }
         if "properties" in node:
-            cleaned["properties"] = {name: clean(each) for name, each in node["properties"].items()}
+            cleaned["properties"] = {name: clean(member) for name, member in node["properties"].items()}
         return cleaned
 
     result: JsonSchema = clean(schema)

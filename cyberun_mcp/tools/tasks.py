@@ -1,4 +1,4 @@
-"""Watching tasks, stopping them, and fetching what they produced."""
+"""Watching tasks, canceling them, and fetching their results."""
 
 import mimetypes
 from collections.abc import Iterator, Mapping
@@ -12,22 +12,22 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from cyberun_mcp.api.events import TaskState
-from cyberun_mcp.api.follow import Follower
-from cyberun_mcp.api.models import Cancelled, PageMeta, Task, TaskFilter, TaskResult
+from cyberun_mcp.api.follow import TaskFollower
+from cyberun_mcp.api.models import CancelResult, PageMeta, Task, TaskFilter, TaskResult
 from cyberun_mcp.errors import ApiError
 from cyberun_mcp.tools.arguments import Identifier, PageNumber, PerPage
-from cyberun_mcp.tools.progress import relay
-from cyberun_mcp.tools.registry import CANCELS, READS, Answer, Call, Link, tool
-from cyberun_mcp.tools.results import page_of, prune, within_budget
+from cyberun_mcp.tools.progress import relay_progress
+from cyberun_mcp.tools.registry import CANCELS, READS, OutputLink, ToolCall, ToolResult, tool
+from cyberun_mcp.tools.results import list_page, prune, within_budget
 
-# The same answer on every machine, whatever its own tables say; what ComfyUI and Nerfstudio write besides.
+# A table of our own, so that the result does not depend on the machine; with the formats of ComfyUI and Nerfstudio.
 _MIME_TYPES = mimetypes.MimeTypes()
 _MIME_TYPES.add_type("image/webp", ".webp")
 _MIME_TYPES.add_type("model/gltf-binary", ".glb")
 _MIME_TYPES.add_type("model/ply", ".ply")
 
-# What a list of tasks is shortened by, least missed first.
-_SPARE = ("gateway_id", "agent_labels", "retry_count", "target_pool", "dispatch_target", "tool_type", "gpu_type")
+# Fields that a long list of tasks loses, the least useful first.
+_SPARE_FIELDS = ("gateway_id", "agent_labels", "retry_count", "target_pool", "dispatch_target", "tool_type", "gpu_type")
 
 TaskId = Annotated[Identifier, Field(description="The task's id: run_workflow's task_id, or id in list_tasks.")]
 Status = Annotated[TaskFilter, Field(description="Only tasks in this state. Default: all.")]
@@ -51,7 +51,7 @@ class TaskPage(TypedDict):
     next_page: NotRequired[int]
 
 
-class Waited(TypedDict):
+class WaitResult(TypedDict):
     task_id: str
     task_status: str
     terminal: bool
@@ -66,65 +66,65 @@ class Waited(TypedDict):
 
 @tool("List tasks", READS, TaskPage)
 async def list_tasks(
-    call: Call, current_page: PageNumber = 1, per_page: PerPage = 20, status: Status | None = None
-) -> Answer:
+    call: ToolCall, current_page: PageNumber = 1, per_page: PerPage = 20, status: Status | None = None
+) -> ToolResult:
     """List the team's tasks, with state, times and agent; status narrows it.
     Use it to find a task again, or to see whether a run was accepted after all; next_page is there when there are more.
     Next: get_task or stream_task_events."""
     query = {"current_page": current_page, "per_page": per_page} | ({"status": status} if status else {})
-    page = page_of(await call.api.list_tasks(query), "task_list")
-    return Answer(within_budget(prune(page), "task_list", _SPARE))
+    page = list_page(await call.api.list_tasks(query), "task_list")
+    return ToolResult(within_budget(prune(page), "task_list", _SPARE_FIELDS))
 
 
-@tool("Get task", READS, Task, finder="list_tasks")
-async def get_task(call: Call, task_id: TaskId) -> Answer:
+@tool("Get task", READS, Task, list_tool="list_tasks")
+async def get_task(call: ToolCall, task_id: TaskId) -> ToolResult:
     """Read a task's present state once: task_status, times, agent and task_error.
     To wait for the end use stream_task_events instead of calling this again and again. When completed:
     get_task_result."""
-    with _missing_is_not_lost(call, task_id):
-        return Answer(prune(await call.api.get_task(task_id)))
+    with _explaining_404(call, task_id):
+        return ToolResult(prune(await call.api.get_task(task_id)))
 
 
-@tool("Get task result", READS, TaskResult, finder="list_tasks")
-async def get_task_result(call: Call, task_id: TaskId) -> Answer:
+@tool("Get task result", READS, TaskResult, list_tool="list_tasks")
+async def get_task_result(call: ToolCall, task_id: TaskId) -> ToolResult:
     """Fetch what a finished task produced: download URLs, also as resource links, or the error it failed with.
     Use it once the task is terminal. The links expire (expires_at, about an hour); calling again gives fresh ones. Give
     the user the URLs whole; do not fetch and print the bytes."""
-    with _missing_is_not_lost(call, task_id):
+    with _explaining_404(call, task_id):
         result = prune(await call.api.get_task_result(task_id))
-    return Answer(result, _links(result))
+    return ToolResult(result, _output_links(result))
 
 
-@tool("Cancel task", CANCELS, Cancelled, finder="list_tasks")
-async def cancel_task(call: Call, task_id: TaskId) -> Answer:
+@tool("Cancel task", CANCELS, CancelResult, list_tool="list_tasks")
+async def cancel_task(call: ToolCall, task_id: TaskId) -> ToolResult:
     """Stop a task that has not ended; its work so far is lost. Harmless on a task that has ended.
     Use it only when the user wants the task stopped: giving up waiting needs no cancelling. Next: get_task shows the
     state."""
-    with _missing_is_not_lost(call, task_id):
-        return Answer(prune(await call.api.cancel_task(task_id)))
+    with _explaining_404(call, task_id):
+        return ToolResult(prune(await call.api.cancel_task(task_id)))
 
 
-@tool("Wait for task", READS, Waited, finder="list_tasks")
-async def stream_task_events(call: Call, task_id: TaskId, timeout_seconds: Seconds | None = None) -> Answer:
+@tool("Wait for task", READS, WaitResult, list_tool="list_tasks")
+async def stream_task_events(call: ToolCall, task_id: TaskId, timeout_seconds: Seconds | None = None) -> ToolResult:
     """Wait until a task is completed, failed or cancelled, with live progress, and return its final state.
     Use it right after a run, rather than polling get_task. When timed_out is true the task runs on: call again with
     the same task_id. Giving up costs nothing and stops nothing. Next: get_task_result."""
     began = anyio.current_time()
-    allowed = timeout_seconds or call.patience
-    with _missing_is_not_lost(call, task_id):
-        async with relay(call.report, TaskState(task_id)) as tell:
-            follower = Follower(call.api.waiting_until(began + allowed), task_id, on_change=tell)
-            ended = False
-            with call.in_flight.wait() as waiting:
-                ended = await follower.until_terminal()
-            if waiting.cancelled_caught:
-                ended = await follower.at_once()
+    timeout = timeout_seconds or call.default_wait
+    with _explaining_404(call, task_id):
+        async with relay_progress(call.report_progress, TaskState(task_id)) as on_change:
+            follower = TaskFollower(call.api.waiting_until(began + timeout), task_id, on_change)
+            terminal = False
+            with call.in_flight.wait() as wait_scope:
+                terminal = await follower.until_terminal()
+            if wait_scope.cancelled_caught:
+                terminal = await follower.stop_waiting()
     state = follower.state
-    waited = {
+    result = {
         "task_id": task_id,
         "task_status": state.task_status,
-        "terminal": ended,
-        "timed_out": not ended,
+        "terminal": terminal,
+        "timed_out": not terminal,
         "waited_seconds": round(anyio.current_time() - began, 1),
         "progress": state.progress,
         "task_output": state.output,
@@ -132,22 +132,23 @@ async def stream_task_events(call: Call, task_id: TaskId, timeout_seconds: Secon
         "next_step": _next_step(state),
         "source": asdict(follower.source),
     }
-    return Answer(prune(waited))
+    return ToolResult(prune(result))
 
 
 @contextmanager
-def _missing_is_not_lost(call: Call, task_id: str) -> Iterator[None]:
-    """Words for a 404 that do not make a model run the workflow again, because a second run is paid again.
+def _explaining_404(call: ToolCall, task_id: str) -> Iterator[None]:
+    """Adds advice to a 404, so that a model does not run the workflow again: a second run is paid for again.
 
-    Another process may have submitted the task, so the words are safe for a task that this one knows nothing of, too.
+    The advice also fits a task that this process knows nothing about, because another process may have submitted it.
     """
     try:
         yield
     except ApiError as error:
-        if error.status == 404:
-            age = call.api.submitted_seconds_ago(task_id)
-            error.advice = _NOT_FOUND if age is None else _NOT_FOUND_YET.format(seconds=age)
-        raise
+        if error.status != 404:
+            raise
+        age = call.api.submitted_seconds_ago(task_id)
+        advice = _NOT_FOUND if age is None else _NOT_FOUND_YET.format(seconds=age)
+        raise error.with_hints(advice=advice) from error
 
 
 def _next_step(state: TaskState) -> str:
@@ -161,10 +162,10 @@ def _next_step(state: TaskState) -> str:
     return "The task runs on. Call stream_task_events again with the same task_id to go on waiting."
 
 
-def _links(result: Mapping[str, Any]) -> list[Link]:
-    """One link per produced file, the single primary output first."""
-    named = result.get("download_urls")
-    urls = {"output": result.get("download_url"), **(named if isinstance(named, dict) else {})}
+def _output_links(result: Mapping[str, Any]) -> list[OutputLink]:
+    """One link per output file, the primary output first."""
+    urls_by_output = result.get("download_urls")
+    urls = {"output": result.get("download_url"), **(urls_by_output if isinstance(urls_by_output, dict) else {})}
     expiry = f", link expires {result['expires_at']}" if result.get("expires_at") else ""
     unique = {url: output for output, url in reversed(urls.items()) if isinstance(url, str) and url}
     return [_link(url, output, expiry) for url, output in reversed(unique.items())]
@@ -174,10 +175,10 @@ def _file_name(url: str) -> str:
     try:
         return unquote(urlsplit(url).path.rpartition("/")[2])
     except ValueError:
-        return ""  # no URL by the book, but the caller paid for what is behind it
+        return ""  # not a valid URL, but the caller has paid for the file and gets the link
 
 
-def _link(url: str, output: str, expiry: str) -> Link:
+def _link(url: str, output: str, expiry: str) -> OutputLink:
     name = _file_name(url) or output
     mime_type = _MIME_TYPES.guess_type(name)[0] or "application/octet-stream"
-    return Link(url, name, mime_type, f"Task output {output}{expiry}")
+    return OutputLink(url, name, mime_type, f"Task output {output}{expiry}")

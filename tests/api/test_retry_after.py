@@ -1,17 +1,17 @@
-"""How a `Retry-After` header is read, at one moment that a test has chosen."""
+"""Parsing a `Retry-After` header at a fixed time."""
 
 from datetime import UTC, datetime, timedelta, tzinfo
 from email.utils import format_datetime
 
 import pytest
 
-from cyberun_mcp.api import answers
-from cyberun_mcp.api.answers import parse_retry_after
+from cyberun_mcp.api import responses
+from cyberun_mcp.api.responses import parse_retry_after
 
 
-class OneMoment(datetime):
+class FixedTime(datetime):
     @classmethod
-    def now(cls, tz: tzinfo | None = None) -> "OneMoment":
+    def now(cls, tz: tzinfo | None = None) -> "FixedTime":
         return cls(2026, 11, 27, 12, 0, 0, 250_000, tzinfo=UTC)
 
 
@@ -30,19 +30,19 @@ class OneMoment(datetime):
         (None, None),
     ],
 )
-def test_retry_after_is_read_as_seconds_or_as_a_date(
+def test_retry_after_is_seconds_or_a_date(
     monkeypatch: pytest.MonkeyPatch, value: str | None, seconds: float | None
 ) -> None:
-    monkeypatch.setattr(answers, "datetime", OneMoment)
+    monkeypatch.setattr(responses, "datetime", FixedTime)
     assert parse_retry_after(value) == seconds
 
 
 @pytest.mark.parametrize("minutes", [-10, 0, 10])
-def test_a_date_is_measured_by_the_clock_of_the_answer_not_by_ours(
+def test_a_date_is_compared_with_the_date_of_the_response_not_with_our_clock(
     monkeypatch: pytest.MonkeyPatch, minutes: int
 ) -> None:
-    monkeypatch.setattr(answers, "datetime", OneMoment)
-    platform_now = OneMoment.now() + timedelta(minutes=minutes)
+    monkeypatch.setattr(responses, "datetime", FixedTime)
+    platform_now = FixedTime.now() + timedelta(minutes=minutes)
     until, date = (
         format_datetime(moment, usegmt=True) for moment in (platform_now + timedelta(seconds=30), platform_now)
     )
@@ -50,10 +50,10 @@ def test_a_date_is_measured_by_the_clock_of_the_answer_not_by_ours(
 
 
 @pytest.mark.parametrize("date", [None, "", "soon", "Sun, 06 Nov 99999 08:49:37 GMT"])
-def test_a_date_is_measured_by_our_clock_where_the_answer_has_none(
+def test_a_date_is_compared_with_our_clock_if_the_response_has_no_date(
     monkeypatch: pytest.MonkeyPatch, date: str | None
 ) -> None:
-    monkeypatch.setattr(answers, "datetime", OneMoment)
+    monkeypatch.setattr(responses, "datetime", FixedTime)
     assert parse_retry_after("Fri, 27 Nov 2026 13:00:00 GMT", date) == 3599.75
     assert parse_retry_after("yesterday", date) is None
     assert parse_retry_after("Wed, 21 Oct 2015 07:28:00 GMT", date) == 0

@@ -1,4 +1,4 @@
-"""Waits of a process that falls behind: they rest between reads, and lose nothing by it."""
+"""Waits of a process that falls behind: they pause between reads, and lose no events."""
 
 import asyncio
 import json
@@ -13,8 +13,8 @@ import pytest
 from cyberun_mcp.api.client import Platform
 from cyberun_mcp.api.credentials import credential_from
 from cyberun_mcp.api.events import TaskState
-from cyberun_mcp.api.follow import Follower
-from cyberun_mcp.api.throttle import LATE, LONGEST, ON_TIME, SHORTEST, TICK, Pace
+from cyberun_mcp.api.follow import TaskFollower
+from cyberun_mcp.api.throttle import LATE, LONGEST_PAUSE, ON_TIME, SHORTEST_PAUSE, TICK, Throttle
 from cyberun_mcp.settings import Settings
 from tests.faults.exchange import next_request
 from tests.memory_network import MemoryNetwork, MemoryPool
@@ -24,7 +24,7 @@ STEPS = 60
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
 
 
-async def busy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def serve_sixty_steps(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """A task that takes sixty steps of 20 ms, and then completes."""
     await next_request(reader)
     writer.write(HEAD)
@@ -37,84 +37,84 @@ async def busy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 
 @dataclass
-class Heard:
+class Received:
     states: list[TaskState] = field(default_factory=list)
-    at: list[float] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
 
-    def note(self, state: TaskState) -> None:
+    def record(self, state: TaskState) -> None:
         self.states.append(state)
-        self.at.append(anyio.current_time())
+        self.times.append(anyio.current_time())
 
     @property
-    def pauses(self) -> list[float]:
-        return [later - earlier for earlier, later in pairwise(self.at)]
+    def gaps(self) -> list[float]:
+        return [later - earlier for earlier, later in pairwise(self.times)]
 
 
 @asynccontextmanager
-async def following(pace: Pace) -> AsyncIterator[tuple[Follower, Heard]]:
-    heard = Heard()
+async def following(throttle: Throttle) -> AsyncIterator[tuple[TaskFollower, Received]]:
+    received = Received()
     settings = Settings(base_url="http://platform.test/api/v1")
-    platform = Platform(settings, MemoryPool(MemoryNetwork(busy)), pace=pace)
+    platform = Platform(settings, MemoryPool(MemoryNetwork(serve_sixty_steps)), throttle=throttle)
     client = platform.client_for(credential_from("sk-12345678"), anyio.current_time() + 20)
-    yield Follower(client, "a", on_change=heard.note), heard
+    yield TaskFollower(client, "a", on_change=received.record), received
     await platform.aclose()
 
 
-@pytest.mark.parametrize("rest", [0.0, 0.4])
-def test_a_wait_that_rests_hears_every_event_and_none_much_later(rest: float) -> None:
-    pace = Pace()
-    pace.rest = rest
+@pytest.mark.parametrize("pause", [0.0, 0.4])
+def test_a_throttled_wait_reads_every_event_without_much_delay(pause: float) -> None:
+    throttle = Throttle()
+    throttle.pause = pause
 
-    async def follow() -> tuple[Follower, Heard, float]:
-        async with following(pace) as (follower, heard):
+    async def follow() -> tuple[TaskFollower, Received, float]:
+        async with following(throttle) as (follower, received):
             assert await follower.until_terminal()
-            return follower, heard, anyio.current_time()
+            return follower, received, anyio.current_time()
 
-    follower, heard, took = run_at_once(follow)
-    assert [each.step_current for each in heard.states if not each.terminal] == list(range(1, STEPS + 1))
-    assert heard.states[-1].task_status == "completed"
-    assert heard.states[-1].output == {"storage_key": "k"}
-    assert took <= STEPS * 0.02 + rest + 1e-6  # a rest for each event would be 24 seconds
+    follower, received, took = run_at_once(follow)
+    assert [state.step_current for state in received.states if not state.terminal] == list(range(1, STEPS + 1))
+    assert received.states[-1].task_status == "completed"
+    assert received.states[-1].output == {"storage_key": "k"}
+    assert took <= STEPS * 0.02 + pause + 1e-6  # one pause per event would be 24 seconds
     assert (follower.source.polls, follower.source.reconnects) == (0, 0)
-    if rest:
-        rests = [pause for pause in heard.pauses if pause >= rest]
-        assert 1 <= len(rests) <= 3
-        after = heard.pauses[heard.pauses.index(rests[0]) + 1 :][:10]
-        assert max(after) == 0  # what had piled up comes at once
+    if pause:
+        pauses = [gap for gap in received.gaps if gap >= pause]
+        assert 1 <= len(pauses) <= 3
+        after = received.gaps[received.gaps.index(pauses[0]) + 1 :][:10]
+        assert max(after) == 0  # the backlog is read without a pause
 
 
-@pytest.mark.parametrize(("held_up", "rest"), [(0.0, 0.0), (0.9 * LATE, 0.0), (1.1 * LATE, SHORTEST)])
-def test_a_process_that_is_held_up_notices(held_up: float, rest: float) -> None:
+@pytest.mark.parametrize(("held_up", "pause"), [(0.0, 0.0), (0.9 * LATE, 0.0), (1.1 * LATE, SHORTEST_PAUSE)])
+def test_a_blocked_event_loop_is_noticed(held_up: float, pause: float) -> None:
     async def work() -> float:
-        pace = Pace()
+        throttle = Throttle()
         clock = asyncio.get_running_loop()
         assert isinstance(clock, VirtualClock)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(pace.keep)
+            tasks.start_soon(throttle.monitor)
             await anyio.sleep(TICK / 2)
             clock.hold_up(TICK / 2 + held_up)
             await anyio.sleep(TICK / 2)
             tasks.cancel_scope.cancel()
-        return pace.rest
+        return throttle.pause
 
-    assert run_at_once(work) == rest
+    assert run_at_once(work) == pause
 
 
-def rests(pace: Pace, late: float, ticks: int) -> Iterator[float]:
+def pauses(throttle: Throttle, lateness: float, ticks: int) -> Iterator[float]:
     for _ in range(ticks):
-        pace.learn(late)
-        yield pace.rest
+        throttle.adjust(lateness)
+        yield throttle.pause
 
 
-def test_rests_grow_within_bounds_while_late_and_end_when_there_is_room() -> None:
-    pace = Pace()
-    grown = list(rests(pace, late=2 * LATE, ticks=20))
-    assert grown[0] == SHORTEST
+def test_pauses_grow_up_to_a_limit_while_late_and_end_when_there_is_spare_capacity() -> None:
+    throttle = Throttle()
+    grown = list(pauses(throttle, lateness=2 * LATE, ticks=20))
+    assert grown[0] == SHORTEST_PAUSE
     assert grown == sorted(grown)
-    assert pace.rest == LONGEST
-    pace.learn((LATE + ON_TIME) / 2)
-    assert pace.rest == LONGEST
-    shrinking = list(takewhile(bool, rests(pace, late=0.0, ticks=1_000)))
+    assert throttle.pause == LONGEST_PAUSE
+    throttle.adjust((LATE + ON_TIME) / 2)
+    assert throttle.pause == LONGEST_PAUSE
+    shrinking = list(takewhile(bool, pauses(throttle, lateness=0.0, ticks=1_000)))
     assert shrinking == sorted(shrinking, reverse=True)
     assert 20 < len(shrinking) < 80
-    assert pace.rest == 0.0
+    assert throttle.pause == 0.0

@@ -19,7 +19,7 @@ from cyberun_mcp.emulator import Emulator, emulator
 from cyberun_mcp.server import build_server
 from cyberun_mcp.settings import Settings
 from cyberun_mcp.tools import TOOLS
-from tests.fake_platform import refusal, structured
+from tests.fake_platform import error_text, structured
 
 SCHEMAS = {tool.name: tool.listing.output_schema for tool in TOOLS}
 QUICK = {"steps": 1, "width": 64, "height": 64}
@@ -156,7 +156,7 @@ async def test_agents_are_listed(client: Client) -> None:
 async def test_the_platforms_refusals_are_passed_on(
     client: Client, tool: str, arguments: dict[str, Any], first_line: str
 ) -> None:
-    assert refusal(await client.call_tool(tool, arguments)).startswith(first_line)
+    assert error_text(await client.call_tool(tool, arguments)).startswith(first_line)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ async def test_the_platforms_refusals_are_passed_on(
 async def test_an_id_that_would_reach_something_if_it_walked_does_not(
     client: Client, tool: str, arguments: dict[str, str]
 ) -> None:
-    assert "nothing was sent" in refusal(await client.call_tool(tool, arguments))
+    assert "nothing was sent" in error_text(await client.call_tool(tool, arguments))
 
 
 async def test_a_viewers_key_reads_but_may_not_run_and_another_team_sees_nothing_of_ours(
@@ -179,7 +179,7 @@ async def test_a_viewers_key_reads_but_may_not_run_and_another_team_sees_nothing
     run = await call(client, "run_workflow_by_slug", workflow_slug="always-fails", body={})
     async with connected(platform, era, platform.viewer_key) as viewer:
         assert (await call(viewer, "get_task", task_id=run["task_id"]))["id"] == run["task_id"]
-        text = refusal(await viewer.call_tool("run_workflow_by_slug", {"workflow_slug": "always-fails", "body": {}}))
+        text = error_text(await viewer.call_tool("run_workflow_by_slug", {"workflow_slug": "always-fails", "body": {}}))
         assert text.startswith("Cyberun HTTP 403: ")
     async with connected(platform, era, platform.other_team_key) as stranger:
-        assert refusal(await stranger.call_tool("get_task", run)).startswith("Cyberun HTTP 404: ")
+        assert error_text(await stranger.call_tool("get_task", run)).startswith("Cyberun HTTP 404: ")

@@ -15,7 +15,7 @@ import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
-from tests.fake_platform import refusal, structured
+from tests.fake_platform import error_text, structured
 from tests.waiting import GUARD
 
 
@@ -95,4 +95,4 @@ async def _succeeds(client: Client) -> None:
 
 
 async def _is_told_401(client: Client) -> None:
-    assert refusal(await client.call_tool("list_workflows", {})).startswith("Cyberun HTTP 401: ")
+    assert error_text(await client.call_tool("list_workflows", {})).startswith("Cyberun HTTP 401: ")

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 from mcp import Client
 
-from tests.fake_platform import FakePlatform, refusal
+from tests.fake_platform import FakePlatform, error_text
 
 RUN = {"workflow_slug": "fox", "body": {}}
 OURS = "task-of-ours"
@@ -48,7 +48,7 @@ async def test_a_task_of_ours_is_offered_wherever_it_stands(
     platform.on("POST", "/r/workflows/slug/fox/run", {"error_message": "bad gateway"}, status=502)
     platform.on("GET", "/r/workflows/slug/fox", {"id": "fox-id"})
     platform.on("GET", "/r/tasks", page)
-    assert f"- {OURS}: running" in refusal(await client.call_tool("run_workflow_by_slug", RUN))
+    assert f"- {OURS}: running" in error_text(await client.call_tool("run_workflow_by_slug", RUN))
     assert len(platform.requests) <= 2 + 11
 
 
@@ -57,5 +57,5 @@ async def test_tasks_of_before_are_not_offered(client: Client, platform: FakePla
     platform.on("POST", "/r/workflows/slug/fox/run", {"error_message": "bad gateway"}, status=502)
     platform.on("GET", "/r/workflows/slug/fox", {"id": "fox-id"})
     platform.on("GET", "/r/tasks", {"task_list": [before, task("odd", "fox-id", datetime.min) | {"created_at": 7}]})
-    text = refusal(await client.call_tool("run_workflow_by_slug", RUN))
+    text = error_text(await client.call_tool("run_workflow_by_slug", RUN))
     assert "No task of this workflow has appeared since, so far." in text

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from mcp import Client
 
-from tests.fake_platform import FakePlatform, refusal
+from tests.fake_platform import FakePlatform, error_text
 
 INVOKE = "/r/invoke/llm"
 ANSWER = {"status_code": 200, "headers": {}, "body_base64": ""}
@@ -13,7 +13,7 @@ ANSWER = {"status_code": 200, "headers": {}, "body_base64": ""}
 
 async def refused_unsent(client: Client, platform: FakePlatform, **arguments: Any) -> str:
     call = {"service_slug": "llm", "method": "GET", "path": "/v1/models", **arguments}
-    text = refusal(await client.call_tool("call_container_service", call))
+    text = error_text(await client.call_tool("call_container_service", call))
     assert "nothing was sent" in text
     assert platform.requests == []
     return text
@@ -48,7 +48,7 @@ async def test_an_honest_path_is_sent_as_it_is(client: Client, platform: FakePla
     platform.on("POST", INVOKE, ANSWER)
     call = {"service_slug": "llm", "method": "GET", "path": path}
     assert not (await client.call_tool("call_container_service", call)).is_error
-    assert platform.sent()["path"] == path
+    assert platform.last_body()["path"] == path
 
 
 @pytest.mark.parametrize("method", ["get", "TRACE", "CONNECT", "GET /x HTTP/1.1\r\nHost: y", "", 7])
@@ -88,4 +88,4 @@ async def test_headers_of_the_connection_and_keys_are_left_out_whatever_their_ca
     headers = dict.fromkeys([*stripped, "Proxy-Authorization", "Content-Type", "X-Mine"], "x")
     call = {"service_slug": "llm", "method": "POST", "path": "/", "headers": headers}
     await client.call_tool("call_container_service", call)
-    assert platform.sent()["headers"] == {"Content-Type": "x", "X-Mine": "x"}
+    assert platform.last_body()["headers"] == {"Content-Type": "x", "X-Mine": "x"}

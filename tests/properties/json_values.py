@@ -1,4 +1,4 @@
-"""Any JSON value, with a taste for those that break things."""
+"""Hypothesis strategies for any JSON value, with many that often break things."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Any JSON at all as arguments: always an answer, never a crash, and no request for what the schema rejects."""
+"""Any JSON as arguments: every call gets a result, and arguments that the schema rejects cause no request."""
 
 import json
 from typing import Any
@@ -18,24 +18,24 @@ from tests.properties.json_values import OBJECTS, SCALARS, VALUES
 PLAUSIBLE: dict[str, st.SearchStrategy[Any]] = {
     "string": st.sampled_from(["text-to-image", "019abc12", "/v1/models", "aGk=", "a@2"]) | st.text(max_size=210),
     "integer": st.integers(-5, 4000),
-    "object": OBJECTS | OBJECTS.map(lambda each: json.dumps(each, allow_nan=True)),
+    "object": OBJECTS | OBJECTS.map(lambda value: json.dumps(value, allow_nan=True)),
 }
 
 
 def plausible(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
-    """Values near what a schema asks for, so that not all examples fail at the first argument."""
+    """Values that almost match a schema, so that not all examples fail at the first argument."""
     if "enum" in schema:
         return st.sampled_from(schema["enum"]) | SCALARS
     if "properties" in schema:
-        members = {name: plausible(each) | VALUES for name, each in schema["properties"].items()}
+        members = {name: plausible(node) | VALUES for name, node in schema["properties"].items()}
         near = st.fixed_dictionaries({}, optional=members)
-        return near | near.map(lambda each: json.dumps(each, allow_nan=True)) | VALUES
+        return near | near.map(lambda value: json.dumps(value, allow_nan=True)) | VALUES
     return PLAUSIBLE[schema["type"]] | VALUES
 
 
 def arguments_for(tool: Tool) -> st.SearchStrategy[dict[str, Any]]:
     members = tool.listing.input_schema.get("properties", {})
-    near = st.fixed_dictionaries({}, optional={name: plausible(each) for name, each in members.items()})
+    near = st.fixed_dictionaries({}, optional={name: plausible(node) for name, node in members.items()})
     return near | st.builds(lambda one, other: one | other, near, OBJECTS) | OBJECTS
 
 
@@ -45,16 +45,16 @@ async def call(tool: str, arguments: dict[str, Any]) -> tuple[CallToolResult, Fa
         return await client.call_tool(tool, arguments), platform
 
 
-def objects_parsed(tool: Tool, arguments: dict[str, Any]) -> dict[str, Any]:
-    """The arguments with JSON strings where objects are due, which some models send, as the objects they spell."""
+def objects_parse(tool: Tool, arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments with JSON strings parsed where the schema wants an object, as some models send them."""
     schema = tool.listing.input_schema.get("properties", {})
     return {
-        name: _parsed(value) if schema.get(name, {}).get("type") == "object" and isinstance(value, str) else value
+        name: _parse(value) if schema.get(name, {}).get("type") == "object" and isinstance(value, str) else value
         for name, value in arguments.items()
     }
 
 
-def _parsed(text: str) -> Any:
+def _parse(text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -62,8 +62,8 @@ def _parsed(text: str) -> Any:
 
 
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
-def test_any_arguments_get_an_answer_and_invalid_ones_send_nothing(tool: Tool) -> None:
-    accepts = Draft202012Validator(tool.listing.input_schema).is_valid
+def test_any_arguments_get_a_result_and_invalid_ones_send_nothing(tool: Tool) -> None:
+    is_valid = Draft202012Validator(tool.listing.input_schema).is_valid
 
     @settings(deadline=None, max_examples=60)
     @given(arguments_for(tool))
@@ -80,7 +80,7 @@ def test_any_arguments_get_an_answer_and_invalid_ones_send_nothing(tool: Tool) -
         assert isinstance(text, TextContent)
         assert not text.text.startswith("Internal error")
         text.text.encode()
-        if not accepts(objects_parsed(tool, arguments)):
+        if not is_valid(objects_parse(tool, arguments)):
             assert result.is_error
             assert platform.requests == []
 

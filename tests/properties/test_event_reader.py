@@ -1,4 +1,4 @@
-"""The event reader gives the same events however their bytes arrive, and is not upset by any bytes at all."""
+"""The event reader returns the same events however the bytes are split, and survives any bytes."""
 
 import json
 from collections.abc import AsyncIterator, Sequence
@@ -11,9 +11,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from cyberun_mcp.api.answers import parse_json
 from cyberun_mcp.api.events import LARGEST_EVENT, TaskState, read_events
-from cyberun_mcp.errors import UnexpectedAnswer
+from cyberun_mcp.api.responses import parse_json
+from cyberun_mcp.errors import UnexpectedResponse
 from tests.properties.json_values import OBJECTS, VALUES
 
 Event = tuple[str, dict[str, Any]]
@@ -45,7 +45,7 @@ garbage = st.lists(fragments | st.binary(max_size=8), max_size=20).map(b"".join)
 
 
 async def read(chunks: Sequence[bytes], content_type: str = "text/event-stream") -> list[Event] | str:
-    """What the reader makes of a body that arrives in `chunks`: its events, or the words it gives up with."""
+    """The events of a body that arrives in `chunks`, or the text of the reader's error."""
 
     async def body() -> AsyncIterator[bytes]:
         for chunk in chunks:
@@ -55,8 +55,8 @@ async def read(chunks: Sequence[bytes], content_type: str = "text/event-stream")
     response = httpx2.Response(200, headers={"Content-Type": content_type}, content=body(), request=request)
     try:
         return [event async for event in read_events(response)]
-    except UnexpectedAnswer as refusal:
-        return str(refusal)
+    except UnexpectedResponse as error:
+        return str(error)
 
 
 def cut_at(body: bytes, places: Sequence[float]) -> list[bytes]:
@@ -65,8 +65,8 @@ def cut_at(body: bytes, places: Sequence[float]) -> list[bytes]:
     return [body[start:end] for start, end in pairwise(edges)]
 
 
-def spelled(events: Sequence[Event], line_end: str, comment: str, indent: int | None) -> bytes:
-    """Events as a server may write them."""
+def serialized(events: Sequence[Event], line_end: str, comment: str, indent: int | None) -> bytes:
+    """Events as a server may send them."""
     text = ""
     for name, data in events:
         lines = json.dumps(data, indent=indent, ensure_ascii=False).splitlines() if indent else [json.dumps(data)]
@@ -81,21 +81,21 @@ def spelled(events: Sequence[Event], line_end: str, comment: str, indent: int | 
     comments,
     st.lists(st.floats(0, 1), max_size=12),
 )
-def test_events_are_read_whole_wherever_their_bytes_are_cut(
+def test_events_are_read_correctly_wherever_the_bytes_are_split(
     events: list[Event], line_end: str, comment: str, places: list[float]
 ) -> None:
-    body = spelled(events, line_end, comment, indent=None)
+    body = serialized(events, line_end, comment, indent=None)
     expected = [(name, parse_json(json.dumps(data))) for name, data in events]
     assert anyio.run(read, cut_at(body, places)) == expected
 
 
 @pytest.mark.parametrize("line_end", LINE_ENDS)
-def test_events_are_read_whole_byte_by_byte_and_over_many_lines(line_end: str) -> None:
+def test_events_are_read_correctly_byte_by_byte_and_over_many_lines(line_end: str) -> None:
     events: list[Event] = [
         ("progress", {"message": "größer 図 🦊", "progress": 0.5}),
         ("completed", {"output": {"a": [1, 2]}}),
     ]
-    body = spelled(events, line_end, ": hello\n\n", indent=2)
+    body = serialized(events, line_end, ": hello\n\n", indent=2)
     assert anyio.run(read, [bytes([byte]) for byte in body]) == events
 
 
@@ -103,7 +103,7 @@ def test_events_are_read_whole_byte_by_byte_and_over_many_lines(line_end: str) -
 @given(garbage, st.lists(st.floats(0, 1), max_size=8))
 @example(b"data: {}\r", [0.5])
 @example(b"data: " + b"[" * 100_000 + b"\n\n", [])
-def test_garbage_is_read_the_same_however_it_is_cut_and_never_breaks_the_reader(
+def test_garbage_is_read_the_same_however_it_is_split_and_raises_no_other_error(
     body: bytes, places: list[float]
 ) -> None:
     assert anyio.run(read, cut_at(body, places)) == anyio.run(read, [body])
@@ -128,15 +128,15 @@ def test_no_event_can_put_a_task_into_an_impossible_state(events: list[Event]) -
 
 
 @pytest.mark.parametrize("comment", [b"", b": "])
-def test_an_event_that_never_ends_is_given_up_early(comment: bytes) -> None:
+def test_an_endless_event_is_an_error_at_the_size_limit(comment: bytes) -> None:
     def endless() -> list[bytes]:
         return [comment + b"data: ", *[b"x" * 65_536] * (20 * 16)]
 
-    words = anyio.run(read, endless())
-    assert isinstance(words, str)
-    assert f"{LARGEST_EVENT} byte limit" in words
+    error_text = anyio.run(read, endless())
+    assert isinstance(error_text, str)
+    assert f"{LARGEST_EVENT} byte limit" in error_text
 
 
 @pytest.mark.parametrize("content_type", ["text/html", "application/json", ""])
-def test_what_is_no_event_stream_is_said_to_be_none(content_type: str) -> None:
+def test_another_content_type_is_an_error_that_names_the_expected_one(content_type: str) -> None:
     assert "text/event-stream" in anyio.run(read, [b"event: completed\ndata: {}\n\n"], content_type)

@@ -1,4 +1,4 @@
-"""The relay keeps its promises to the client whatever the task tells, and however slowly the client reads."""
+"""Progress notifications obey their rules for any sequence of task states and any speed of the client."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cyberun_mcp.api.events import TaskState
-from cyberun_mcp.tools.progress import describe, relay
+from cyberun_mcp.tools.progress import describe_state, relay_progress
 from tests.properties.virtual_clock import run_at_once
 
 SHORTEST_GAP = 0.1  # seconds; ten messages a second
 HEARTBEAT = 10.0  # seconds
-LAST_WORD = 1.0  # seconds
-HASTE = 1e-6  # seconds; what floats may lose of a gap
+FINAL_TIMEOUT = 1.0  # seconds
+TOLERANCE = 1e-6  # seconds; the rounding error of a gap
 
 STATUSES = ["pending", "waiting", "queued", "running", "completed", "failed", "cancelled", "tomorrow"]
 states = st.builds(
@@ -32,81 +32,84 @@ gaps = st.sampled_from([0.0, 0.001, 0.05, 0.0999, 0.1, 0.5, 9.99, 10, 35]) | st.
 
 
 @dataclass(frozen=True)
-class Told:
-    at: float
+class Message:
+    time: float
     value: float
-    message: str
+    text: str
 
 
 @dataclass
-class Account:
-    """What a client was told during one wait, and when the wait was over."""
+class Recording:
+    """The messages a client received during one wait, and when the wait ended."""
 
-    told: list[Told]
-    last_news: float = 0.0
-    over: float = 0.0
+    messages: list[Message]
+    last_update: float = 0.0
+    ended: float = 0.0
 
 
-def account_of(news: list[tuple[float, TaskState]], client_takes: float) -> Account:
-    """The account of a wait in which each state of `news` comes so many seconds after the one before."""
-    account = Account([])
+def record(updates: list[tuple[float, TaskState]], client_takes: float) -> Recording:
+    """Record a wait. Each update is a gap in seconds and a state; the client takes `client_takes` seconds a message."""
+    recording = Recording([])
 
     async def report(progress: float, total: float | None, message: str | None) -> None:
         assert total == 1
-        account.told.append(Told(anyio.current_time(), progress, str(message)))
+        recording.messages.append(Message(anyio.current_time(), progress, str(message)))
         await anyio.sleep(client_takes)
 
     async def wait() -> None:
-        async with relay(report, TaskState("task-1")) as tell:
-            for gap, state in news:
+        async with relay_progress(report, TaskState("task-1")) as on_change:
+            for gap, state in updates:
                 await anyio.sleep(gap)
-                tell(state)
-            account.last_news = anyio.current_time()
-        account.over = anyio.current_time()
+                on_change(state)
+            recording.last_update = anyio.current_time()
+        recording.ended = anyio.current_time()
         await anyio.sleep(60)
 
     run_at_once(wait)
-    return account
+    return recording
 
 
-def ended_once(news: list[tuple[float, TaskState]]) -> list[tuple[float, TaskState]]:
-    """`news` up to and with its first terminal state, as the follower stops there."""
-    ends = [number for number, (_, state) in enumerate(news) if state.terminal]
-    return news[: ends[0] + 1] if ends else news
+def up_to_first_end(updates: list[tuple[float, TaskState]]) -> list[tuple[float, TaskState]]:
+    """`updates` up to and including the first terminal state, where TaskFollower stops."""
+    ends = [number for number, (_, state) in enumerate(updates) if state.terminal]
+    return updates[: ends[0] + 1] if ends else updates
 
 
 @settings(deadline=None, max_examples=150)
-@given(st.lists(st.tuples(gaps, states), max_size=30).map(ended_once), st.sampled_from([0.0, 0.0, 0.03, 0.25]))
-def test_progress_rises_is_never_hurried_and_ends_with_the_last_state(
-    news: list[tuple[float, TaskState]], client_takes: float
+@given(st.lists(st.tuples(gaps, states), max_size=30).map(up_to_first_end), st.sampled_from([0.0, 0.0, 0.03, 0.25]))
+def test_progress_increases_at_most_ten_times_a_second_and_ends_with_the_last_state(
+    updates: list[tuple[float, TaskState]], client_takes: float
 ) -> None:
-    account = account_of(news, client_takes)
-    told = account.told
-    assert all(later.value > earlier.value for earlier, later in pairwise(told))
-    assert all(later.at - earlier.at >= SHORTEST_GAP - HASTE for earlier, later in pairwise(told))
-    assert all(later.at - earlier.at <= HEARTBEAT + client_takes + HASTE for earlier, later in pairwise(told))
-    assert all(0 <= each.value <= 1 for each in told)
-    assert told[0].at == 0
-    assert told[0].message.startswith("task task-1: ")
-    last = news[-1][1] if news else TaskState("task-1")
-    assert describe(last).encode("utf-8", "replace").decode() in told[-1].message
-    assert (told[-1].value == 1) is (last.task_status == "completed")
-    assert told[-1].at <= account.over
-    assert account.over - account.last_news <= LAST_WORD + HASTE
+    recording = record(updates, client_takes)
+    messages = recording.messages
+    assert all(later.value > earlier.value for earlier, later in pairwise(messages))
+    assert all(later.time - earlier.time >= SHORTEST_GAP - TOLERANCE for earlier, later in pairwise(messages))
+    assert all(
+        later.time - earlier.time <= HEARTBEAT + client_takes + TOLERANCE for earlier, later in pairwise(messages)
+    )
+    assert all(0 <= message.value <= 1 for message in messages)
+    assert messages[0].time == 0
+    assert messages[0].text.startswith("task task-1: ")
+    last = updates[-1][1] if updates else TaskState("task-1")
+    assert describe_state(last).encode("utf-8", "replace").decode() in messages[-1].text
+    assert (messages[-1].value == 1) is (last.task_status == "completed")
+    assert messages[-1].time <= recording.ended
+    assert recording.ended - recording.last_update <= FINAL_TIMEOUT + TOLERANCE
 
 
 @settings(deadline=None, max_examples=50)
-@given(st.lists(st.tuples(gaps, states), max_size=5).map(ended_once))
-def test_a_client_that_has_stopped_reading_holds_the_answer_up_for_a_second_at_most(
-    news: list[tuple[float, TaskState]],
+@given(st.lists(st.tuples(gaps, states), max_size=5).map(up_to_first_end))
+def test_a_client_that_has_stopped_reading_delays_the_result_by_a_second_at_most(
+    updates: list[tuple[float, TaskState]],
 ) -> None:
-    account = account_of(news, client_takes=3600)
-    assert len(account.told) == 1
-    assert account.over - account.last_news <= LAST_WORD + HASTE
+    recording = record(updates, client_takes=3600)
+    assert len(recording.messages) == 1
+    assert recording.ended - recording.last_update <= FINAL_TIMEOUT + TOLERANCE
 
 
-def test_a_long_silence_is_broken_every_ten_seconds_with_how_long_it_has_lasted() -> None:
-    account = account_of([(0, TaskState("task-1", "running", progress=0.5)), (3605, TaskState("task-1", "failed"))], 0)
-    assert 355 <= len(account.told) <= 365
-    assert account.told[-2].message == "running, 50% (3600 s so far)"
-    assert account.told[-1].message == "failed"
+def test_a_long_silence_has_a_heartbeat_every_ten_seconds_with_the_time_so_far() -> None:
+    updates = [(0.0, TaskState("task-1", "running", progress=0.5)), (3605.0, TaskState("task-1", "failed"))]
+    recording = record(updates, client_takes=0)
+    assert 355 <= len(recording.messages) <= 365
+    assert recording.messages[-2].text == "running, 50% (3600 s so far)"
+    assert recording.messages[-1].text == "failed"

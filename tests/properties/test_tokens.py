@@ -1,4 +1,4 @@
-"""Whatever progress token a client chooses comes back as it was, type and all, and nothing follows the answer."""
+"""Any progress token of a client is returned unchanged, including its type, and nothing follows the result."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ STATES = ["pending", "queued", "running", "completed"]
 
 
 async def frames_of_a_wait(era: str, token: str | int) -> list[dict[str, Any]]:
-    """All that the server says to a client that waits for a task with a progress token."""
+    """All messages of the server to a client that waits for a task with a progress token."""
     platform = FakePlatform()
     states = iter(STATES)
     platform.on("GET", "/r/tasks/task-1", lambda _: httpx2.Response(200, json={"task_status": next(states)}))
@@ -36,8 +36,8 @@ async def frames_of_a_wait(era: str, token: str | int) -> list[dict[str, Any]]:
                 message["params"]["_meta"]["progressToken"] = token
             await to_server.send(SessionMessage(jsonrpc_message_adapter.validate_python(message)))
         with anyio.move_on_after(60):
-            async for each in from_server:
-                frames.append(each.message.model_dump(by_alias=True, exclude_unset=True))  # noqa: PERF401 - it is cut short
+            async for received in from_server:
+                frames.append(received.message.model_dump(by_alias=True, exclude_unset=True))  # noqa: PERF401 - the loop is canceled
         tasks.cancel_scope.cancel()
     return frames
 
@@ -47,12 +47,12 @@ async def frames_of_a_wait(era: str, token: str | int) -> list[dict[str, Any]]:
 @example("2025-11-25", 0)
 @example("2026-07-28", "7")
 @example("2025-11-25", "")
-def test_a_token_comes_back_as_it_was_and_nothing_follows_the_answer(era: str, token: str | int) -> None:
+def test_a_token_is_returned_unchanged_and_nothing_follows_the_result(era: str, token: str | int) -> None:
     frames = run_at_once(lambda: frames_of_a_wait(era, token))
-    [answered] = [number for number, frame in enumerate(frames) if frame.get("id") == 7]
-    assert answered == len(frames) - 1
+    [result_index] = [number for number, frame in enumerate(frames) if frame.get("id") == 7]
+    assert result_index == len(frames) - 1
     progress = [frame["params"] for frame in frames if frame.get("method") == "notifications/progress"]
     assert len(progress) == len(STATES)
-    assert all(type(each["progressToken"]) is type(token) for each in progress)
-    assert all(each["progressToken"] == token for each in progress)
+    assert all(type(message["progressToken"]) is type(token) for message in progress)
+    assert all(message["progressToken"] == token for message in progress)
     assert progress[-1]["progress"] == 1

@@ -1,4 +1,4 @@
-"""Whatever stands around our entry in a TOML file stays, byte for byte, when the entry comes, changes or goes."""
+"""Adding, changing or removing our entry in a TOML file leaves the rest of the file unchanged, byte for byte."""
 
 import tomllib
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cyberun_mcp.clients.toml import loads, remove_entry, set_entry
 
-UNHURRIED = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+SLOW_GENERATION = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 ENTRY = {"command": "cyberun-mcp", "args": ["--emulator"], "env": {"A": "b"}, "tool_timeout_sec": 3600}
 
 remarks = st.lists(
@@ -50,13 +50,13 @@ headers = st.sampled_from(["[%s]\n", "  [ %s ]  # about\n", "[%s] # [mcp_servers
 
 @st.composite
 def tables(draw: st.DrawFn, path: str) -> str:
-    """A table of its own, not one of ours, that ends with its last key."""
+    """A table under `path`. It ends with its last key, without trailing comments."""
     return draw(headers) % path + draw(bodies())
 
 
 @st.composite
 def others(draw: st.DrawFn, label: str) -> str:
-    """Tables that are not ours, each with remarks before it."""
+    """Tables of other programs, with comments before them."""
     texts = []
     for number in range(draw(st.integers(0, 3))):
         path = draw(st.sampled_from(["profiles", "mcp_servers", "'mcp_servers'", "x.cyberun"])) + f".{label}{number}"
@@ -68,7 +68,7 @@ def others(draw: st.DrawFn, label: str) -> str:
 
 @dataclass(frozen=True)
 class File:
-    """A file in three parts; `ours` is empty where there is no entry."""
+    """A file in three parts; `ours` is empty if there is no entry of ours."""
 
     before: str
     ours: str
@@ -84,7 +84,7 @@ OURS = ["mcp_servers.cyberun", '"mcp_servers"."cyberun"', "mcp_servers . 'cyberu
 
 @st.composite
 def entries_as_tables(draw: st.DrawFn) -> str:
-    """Our entry as a table, perhaps with tables within, ending with its last key or header."""
+    """Our entry as a table, with or without subtables. It ends with its last key or header."""
     path = draw(st.sampled_from(OURS))
     text = draw(tables(path))
     if draw(st.booleans()):
@@ -96,7 +96,7 @@ def entries_as_tables(draw: st.DrawFn) -> str:
 
 @st.composite
 def files(draw: st.DrawFn) -> File:
-    """Any file with our entry in it, in any way of writing it, or without one."""
+    """A file without our entry, or with it in any TOML notation."""
     root = draw(remarks) + draw(bodies())
     kind = draw(st.sampled_from(["none", "table", "table", "keys", "dotted"]))
     first, last = draw(others("m")), draw(others("n"))
@@ -117,7 +117,7 @@ def files(draw: st.DrawFn) -> File:
 
 
 def _from_its_first_key(ours: str) -> str:
-    """Without the remarks before it, which are none of ours."""
+    """`ours` without the comments before its first key, which belong to the rest of the file."""
     lines = ours.splitlines(keepends=True)
     while lines and (not lines[0].strip() or lines[0].lstrip().startswith("#")):
         del lines[0]
@@ -125,15 +125,15 @@ def _from_its_first_key(ours: str) -> str:
 
 
 def _with_line_ends(file: File, line: str, *, final: bool) -> File:
-    parts = [each.replace("\n", line) for each in (file.before, file.ours, file.after)]
+    parts = [part.replace("\n", line) for part in (file.before, file.ours, file.after)]
     if not final:
-        last = max((place for place, each in enumerate(parts) if each), default=0)
+        last = max((number for number, part in enumerate(parts) if part), default=0)
         parts[last] = parts[last].removesuffix(line)
     return File(*parts)
 
 
 def valid(file: File) -> bool:
-    """Generated names may clash; such files are none."""
+    """Whether the file parses. Generated names may clash, and such files are skipped."""
     try:
         loads(file.text)
         loads(file.before + file.after)
@@ -151,20 +151,20 @@ def line_of(file: File) -> str:
 
 
 def without_the_entry(file: File) -> set[str]:
-    """What may be left. A blank line above an entry at the end came with it, as far as anyone can tell."""
+    """The possible texts after removal. A blank line above an entry at the end may have been added with the entry."""
     rest, line = file.before + file.after, line_of(file)
     return {rest, rest.removesuffix(line)} if not file.after and rest.endswith(line * 2) else {rest}
 
 
-@UNHURRIED
+@SLOW_GENERATION
 @given(files().filter(valid))
-def test_an_entry_that_is_removed_takes_nothing_along(file: File) -> None:
+def test_removing_an_entry_removes_nothing_else(file: File) -> None:
     assert remove_entry(file.text, "mcp_servers", "cyberun") in without_the_entry(file)
 
 
-@UNHURRIED
+@SLOW_GENERATION
 @given(files().filter(valid))
-def test_an_entry_that_is_written_changes_nothing_else(file: File) -> None:
+def test_writing_an_entry_changes_nothing_else(file: File) -> None:
     written = set_entry(file.text, "mcp_servers", "cyberun", ENTRY)
     assert servers_of(written) == servers_of(file.before + file.after) | {"cyberun": ENTRY}
     assert written.startswith(file.before)
@@ -173,9 +173,9 @@ def test_an_entry_that_is_written_changes_nothing_else(file: File) -> None:
     assert set_entry(written, "mcp_servers", "cyberun", ENTRY) == written
 
 
-@UNHURRIED
+@SLOW_GENERATION
 @given(files().filter(valid))
-def test_what_was_written_can_be_removed_again(file: File) -> None:
+def test_a_written_entry_can_be_removed_again(file: File) -> None:
     removed = remove_entry(set_entry(file.text, "mcp_servers", "cyberun", ENTRY), "mcp_servers", "cyberun")
     # A file without a line end at its end gets one when something is written below.
     assert removed in without_the_entry(file) | {file.text + line_of(file)}

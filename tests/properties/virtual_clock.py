@@ -1,4 +1,4 @@
-"""An event loop whose clock jumps to the next timer, so that an hour of waiting takes no time and no luck."""
+"""An event loop whose clock jumps to the next timer: an hour of waiting takes no time, and times are exact."""
 
 import asyncio
 import selectors
@@ -10,8 +10,8 @@ import anyio
 Result = TypeVar("Result")
 
 
-class _Jump(selectors.DefaultSelector):
-    """Where a loop would sleep until its next timer, this sets the clock forward instead."""
+class _JumpingSelector(selectors.DefaultSelector):
+    """Sets the clock forward where the loop would sleep until its next timer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -26,23 +26,23 @@ class _Jump(selectors.DefaultSelector):
 
 
 class VirtualClock(asyncio.SelectorEventLoop):
-    """Time stands still while anything can run. Good for code that meets neither the network nor threads.
+    """Time stands still while any task can run. Only for code without network connections and threads.
 
-    A pipe whose both ends are in this loop is all right: what is written can be read at once.
+    A pipe with both ends in this loop works: written bytes can be read at once.
     """
 
     def __init__(self) -> None:
-        self._jump = _Jump()
-        super().__init__(self._jump)
+        self._selector_clock = _JumpingSelector()
+        super().__init__(self._selector_clock)
 
     def time(self) -> float:
-        return self._jump.now
+        return self._selector_clock.now
 
     def hold_up(self, seconds: float) -> None:
-        """Let time pass as it does while something computes for so long."""
-        self._jump.now += seconds
+        """Let `seconds` pass, as if a computation had blocked the loop."""
+        self._selector_clock.now += seconds
 
 
 def run_at_once(program: Callable[[], Awaitable[Result]]) -> Result:
-    """What an async program gives, on a clock of its own that begins at 0."""
+    """The result of an async program, on a virtual clock that starts at 0."""
     return anyio.run(program, backend_options={"loop_factory": VirtualClock})

@@ -16,7 +16,7 @@ from cyberun_mcp.server import build_server
 from cyberun_mcp.settings import Settings
 from cyberun_mcp.stdio.ending import Ending
 from cyberun_mcp.stdio.eras import serve_both_eras
-from cyberun_mcp.tools.in_flight import CallsInFlight
+from cyberun_mcp.tools.in_flight_calls import CallsInFlight
 from tests.fake_platform import BASE_URL, KEY
 from tests.properties.virtual_clock import run_at_once
 from tests.stdio.process import META

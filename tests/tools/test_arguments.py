@@ -1,4 +1,4 @@
-"""Arguments that no tool takes: an answer that lets the model repair its call, and no request."""
+"""Invalid arguments: the error lets the model repair its call, and no request is sent."""
 
 import difflib
 from typing import Any
@@ -9,9 +9,9 @@ from mcp import Client, MCPError
 from cyberun_mcp.errors import InvalidArguments
 from cyberun_mcp.tools import TOOLS
 from cyberun_mcp.tools.arguments import parse_arguments
-from tests.fake_platform import FakePlatform, refusal
+from tests.fake_platform import FakePlatform, error_text
 
-BAD = [
+INVALID = [
     ("list_workflows", {"per_page": 0}, ["per_page", "an integer from 1 to 100"]),
     ("list_workflows", {"per_page": 101}, ["per_page", "got 101"]),
     ("list_workflows", {"current_page": 0}, ["current_page", "an integer of at least 1"]),
@@ -63,20 +63,20 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("tool", "arguments", "words"), BAD)
-async def test_a_wrong_argument_is_named_with_what_was_expected_and_nothing_is_sent(
+@pytest.mark.parametrize(("tool", "arguments", "words"), INVALID)
+async def test_an_invalid_argument_is_named_with_what_is_valid_and_nothing_is_sent(
     client: Client, platform: FakePlatform, tool: str, arguments: dict[str, Any], words: list[str]
 ) -> None:
-    text = refusal(await client.call_tool(tool, arguments))
+    text = error_text(await client.call_tool(tool, arguments))
     assert text.startswith(f"Invalid arguments for {tool}; nothing was sent.")
     assert "Valid arguments: " in text
-    for each in words:
-        assert each in text
-    assert platform.asked == []
+    for phrase in words:
+        assert phrase in text
+    assert platform.request_lines == []
 
 
-async def test_a_wrong_value_is_not_repeated_because_it_may_be_a_secret(client: Client, platform: FakePlatform) -> None:
-    text = refusal(await client.call_tool("list_workflows", {"per_page": "hunter2-hunter2"}))
+async def test_an_invalid_value_is_not_shown_because_it_may_be_a_secret(client: Client, platform: FakePlatform) -> None:
+    text = error_text(await client.call_tool("list_workflows", {"per_page": "hunter2-hunter2"}))
     assert "hunter2" not in text
 
 
@@ -107,15 +107,15 @@ INVOKE = {"service_slug": "s", "method": "GET", "path": "/"}
         ("list_tasks", {"status": LONG}, ["- status: expected one of"]),
     ],
 )
-async def test_thousands_of_mistakes_are_told_as_ten_and_their_number(
+async def test_of_thousands_of_problems_ten_are_listed_and_the_others_counted(
     client: Client, platform: FakePlatform, tool: str, arguments: dict[str, Any], words: list[str]
 ) -> None:
-    text = refusal(await client.call_tool(tool, arguments))
+    text = error_text(await client.call_tool(tool, arguments))
     assert len(text) < 4_000
     assert text.count("\n- ") <= 11
-    for each in words:
-        assert each in text
-    assert platform.asked == []
+    for phrase in words:
+        assert phrase in text
+    assert platform.request_lines == []
 
 
 def test_the_work_on_unknown_arguments_does_not_grow_with_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,15 +126,15 @@ def test_the_work_on_unknown_arguments_does_not_grow_with_their_number(monkeypat
         return []
 
     monkeypatch.setattr(difflib, "get_close_matches", note)
-    [tool] = (each for each in TOOLS if each.name == "run_workflow")
+    [run_workflow] = (tool for tool in TOOLS if tool.name == "run_workflow")
     for arguments in (MANY, {LONG: 1}, {"workflow_id": "x", "body": MANY}):
         with pytest.raises(InvalidArguments):
-            parse_arguments(tool.name, tool.arguments, arguments)
+            parse_arguments(run_workflow.name, run_workflow.arguments, arguments)
     assert len(looked_up) == 9
     assert max(map(len, looked_up)) <= 100
 
 
-async def test_the_name_of_an_unknown_tool_is_not_repeated_at_length(client: Client) -> None:
+async def test_the_long_name_of_an_unknown_tool_is_truncated(client: Client) -> None:
     with pytest.raises(MCPError) as caught:
         await client.call_tool(LONG, {})
     assert len(caught.value.error.message) < 200

@@ -1,10 +1,10 @@
-"""What a model reads when the platform says no: the platform's words first, then what to do."""
+"""The text of a failed call: the platform's message first, then what to do next."""
 
 import httpx2
 import pytest
 from mcp import Client
 
-from tests.fake_platform import KEY, FakePlatform, connected, refusal
+from tests.fake_platform import KEY, FakePlatform, connected, error_text
 
 RUN = {"workflow_slug": "s", "body": {"parameters": {}}}
 
@@ -18,76 +18,78 @@ RUN = {"workflow_slug": "s", "body": {"parameters": {}}}
         (409, "Its present state does not allow this"),
     ],
 )
-async def test_the_platforms_message_comes_verbatim_and_then_what_to_do(
+async def test_the_platforms_message_is_verbatim_and_followed_by_advice(
     client: Client, platform: FakePlatform, status: int, advice: str
 ) -> None:
     platform.on("GET", "/r/tasks/t1", {"error_message": 'Ünusual "wörds" <here>'}, status=status)
-    lines = refusal(await client.call_tool("get_task", {"task_id": "t1"})).splitlines()
+    lines = error_text(await client.call_tool("get_task", {"task_id": "t1"})).splitlines()
     assert lines[0] == f'Cyberun HTTP {status}: Ünusual "wörds" <here>'
     assert advice in lines[1]
-    assert len(platform.asked) == 1
+    assert len(platform.request_lines) == 1
 
 
-async def test_a_run_refused_with_500_is_not_repeated_and_not_called_safe(
+async def test_a_run_that_failed_with_500_is_not_repeated_and_its_outcome_is_unknown(
     client: Client, platform: FakePlatform
 ) -> None:
     platform.on("POST", "/r/workflows/slug/s/run", {"error_message": "boom"}, status=500)
-    text = refusal(await client.call_tool("run_workflow_by_slug", RUN))
+    text = error_text(await client.call_tool("run_workflow_by_slug", RUN))
     assert "whether it was accepted is unknown" in text
-    assert [each for each in platform.asked if each.startswith("POST")] == ["POST /r/workflows/slug/s/run"]
+    assert [line for line in platform.request_lines if line.startswith("POST")] == ["POST /r/workflows/slug/s/run"]
 
 
-async def test_too_many_requests_are_told_with_the_seconds_to_wait(client: Client, platform: FakePlatform) -> None:
-    reply = httpx2.Response(429, json={"error_message": "slow down"}, headers={"Retry-After": "17"})
-    platform.on("POST", "/r/workflows/slug/s/run", lambda _: reply)
-    assert "wait 17 seconds" in refusal(await client.call_tool("run_workflow_by_slug", RUN))
+async def test_too_many_requests_is_an_error_with_the_seconds_to_wait(client: Client, platform: FakePlatform) -> None:
+    too_many = httpx2.Response(429, json={"error_message": "slow down"}, headers={"Retry-After": "17"})
+    platform.on("POST", "/r/workflows/slug/s/run", lambda _: too_many)
+    assert "wait 17 seconds" in error_text(await client.call_tool("run_workflow_by_slug", RUN))
 
 
-async def test_a_proxys_page_is_named_as_such_and_trimmed(client: Client, platform: FakePlatform) -> None:
+async def test_the_page_of_a_proxy_is_quoted_in_short(client: Client, platform: FakePlatform) -> None:
     page = "<html><head><style>p{}</style></head><body><h1>Access denied</h1>" + "<p>lorem</p>" * 500 + "</body></html>"
     platform.on("GET", "/r/tasks/t1", lambda _: httpx2.Response(403, html=page))
-    text = refusal(await client.call_tool("get_task", {"task_id": "t1"}))
+    text = error_text(await client.call_tool("get_task", {"task_id": "t1"}))
     assert text.startswith("Cyberun HTTP 403: not the platform but text/html: Access denied lorem")
     assert len(text.splitlines()[0]) < 600
     assert "<" not in text
 
 
-async def test_a_page_where_json_is_due_points_at_the_base_url(client: Client, platform: FakePlatform) -> None:
+async def test_a_page_instead_of_json_is_an_error_that_mentions_the_base_url(
+    client: Client, platform: FakePlatform
+) -> None:
     platform.on("GET", "/r/tasks/t1", lambda _: httpx2.Response(200, html="<h1>Welcome</h1>"))
-    text = refusal(await client.call_tool("get_task", {"task_id": "t1"}))
+    text = error_text(await client.call_tool("get_task", {"task_id": "t1"}))
     assert "not a JSON object but text/html: Welcome" in text
     assert "CYBERUN_BASE_URL" in text
 
 
 async def test_a_redirect_is_not_followed(client: Client, platform: FakePlatform) -> None:
-    elsewhere = httpx2.Response(307, headers={"Location": "https://elsewhere.test/steal"})
-    platform.on("GET", "/r/tasks/t1", lambda _: elsewhere)
-    assert "a redirect, not followed" in refusal(await client.call_tool("get_task", {"task_id": "t1"}))
-    assert [each.url.host for each in platform.requests] == ["cyberun.test"]
+    redirect = httpx2.Response(307, headers={"Location": "https://elsewhere.test/steal"})
+    platform.on("GET", "/r/tasks/t1", lambda _: redirect)
+    assert "a redirect, not followed" in error_text(await client.call_tool("get_task", {"task_id": "t1"}))
+    assert [request.url.host for request in platform.requests] == ["cyberun.test"]
 
 
-async def test_an_error_body_without_a_message_is_shown_as_it_is(client: Client, platform: FakePlatform) -> None:
+async def test_an_error_body_without_a_message_is_shown_as_json(client: Client, platform: FakePlatform) -> None:
     platform.on("GET", "/r/tasks/t1", {"feature": "mcp-server"}, status=403)
-    assert '{"feature": "mcp-server"}' in refusal(await client.call_tool("get_task", {"task_id": "t1"}))
+    assert '{"feature": "mcp-server"}' in error_text(await client.call_tool("get_task", {"task_id": "t1"}))
 
 
-async def test_an_unforeseen_exception_reaches_the_client_as_a_reference_and_the_log_as_a_traceback(
+async def test_an_unexpected_exception_is_a_reference_for_the_client_and_a_traceback_in_the_log(
     client: Client, platform: FakePlatform, caplog: pytest.LogCaptureFixture
 ) -> None:
     def explode(_: httpx2.Request) -> httpx2.Response:
         raise ZeroDivisionError("secret detail")
 
     platform.on("GET", "/r/tasks/t1", explode)
-    text = refusal(await client.call_tool("get_task", {"task_id": "t1"}))
+    text = error_text(await client.call_tool("get_task", {"task_id": "t1"}))
     assert "secret detail" not in text
     reference = text.split("reference ")[1].split(":")[0]
     assert f"reference={reference}" in caplog.text
     assert "ZeroDivisionError" in caplog.text
 
 
-async def test_a_key_the_platform_repeats_is_not_passed_on(client: Client, platform: FakePlatform) -> None:
+async def test_a_key_in_the_platforms_message_is_redacted(client: Client, platform: FakePlatform) -> None:
     platform.on("GET", "/r/tasks/t1", {"error_message": f"unknown key {KEY}"}, status=401)
-    text = refusal(await client.call_tool("get_task", {"task_id": "t1"}))
+    text = error_text(await client.call_tool("get_task", {"task_id": "t1"}))
     assert KEY not in text
     assert "unknown key sk-…" in text
 
@@ -104,19 +106,19 @@ async def test_a_key_the_platform_repeats_is_not_passed_on(client: Client, platf
         ("eyJhbGciOi.x.y", "CYBERUN_TEAM_ID"),
     ],
 )
-async def test_an_unusable_key_is_answered_with_what_to_set_and_nothing_is_sent(
+async def test_the_error_for_an_unusable_key_says_what_to_set_and_nothing_is_sent(
     platform: FakePlatform, era: str, key: str | None, words: str
 ) -> None:
     async with connected(platform, era, key) as client:
-        text = refusal(await client.call_tool("list_workflows", {}))
+        text = error_text(await client.call_tool("list_workflows", {}))
     assert words in text
-    assert platform.asked == []
+    assert platform.request_lines == []
 
 
-async def test_a_jwt_travels_with_its_team_and_a_device_key_without(platform: FakePlatform, era: str) -> None:
+async def test_a_jwt_is_sent_with_its_team_and_a_device_key_without(platform: FakePlatform, era: str) -> None:
     platform.on("GET", "/r/workflows", {"workflow_list": []})
     async with connected(platform, era, "eyJhbGciOi.x.y", team_id="team-7") as client:
         await client.call_tool("list_workflows", {})
     async with connected(platform, era, "dk-0123456789", team_id="team-7") as client:
         await client.call_tool("list_workflows", {})
-    assert [each.headers.get("x-team-id") for each in platform.requests] == ["team-7", None]
+    assert [request.headers.get("x-team-id") for request in platform.requests] == ["team-7", None]

@@ -1,4 +1,4 @@
-"""A platform that answers oddly: the model still gets what there is, and never a broken connection."""
+"""Odd responses of the platform: the model gets what is usable, and the connection stays open."""
 
 import json
 import threading
@@ -10,14 +10,14 @@ import httpx2
 import pytest
 from mcp import Client
 
-from tests.fake_platform import FakePlatform, refusal, structured, text_of
+from tests.fake_platform import FakePlatform, error_text, structured, text_of
 from tests.stdio.process import server
 
 RUN = {"workflow_slug": "s", "body": {"parameters": {}}}
 
 
-class Odd(BaseHTTPRequestHandler):
-    """Answers every request with an error whose message holds half an emoji."""
+class HalfAnEmoji(BaseHTTPRequestHandler):
+    """Responds to every request with an error whose message contains half an emoji."""
 
     def do_GET(self) -> None:
         body = rb'{"error_message": "cut in half: \ud83e"}'
@@ -32,7 +32,7 @@ class Odd(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def odd_platform() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Odd) as listening:
+    with ThreadingHTTPServer(("127.0.0.1", 0), HalfAnEmoji) as listening:
         threading.Thread(target=listening.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{listening.server_port}"
         listening.shutdown()
@@ -53,19 +53,19 @@ async def test_a_bad_url_does_not_hide_the_result(client: Client, platform: Fake
     assert structured(await client.call_tool("get_task_result", {"task_id": "t1"})) == result
 
 
-async def test_the_platforms_own_field_called_unexpected_survives(client: Client, platform: FakePlatform) -> None:
+async def test_a_field_of_the_platform_named_unexpected_is_kept(client: Client, platform: FakePlatform) -> None:
     platform.on("GET", "/r/tasks/t1", {"id": 5, "unexpected": "mine"})
     answer = structured(await client.call_tool("get_task", {"task_id": "t1"}))
     assert answer == {"unexpected": {"unexpected": "mine", "id": 5}}
 
 
-async def test_an_output_may_have_fields_that_only_parameters_lose(client: Client, platform: FakePlatform) -> None:
+async def test_an_output_keeps_fields_that_are_removed_from_parameters(client: Client, platform: FakePlatform) -> None:
     output = {"source_key": "a/b", "field": "x", "keep": 1}
     platform.on("GET", "/r/tasks/t1/result", {"id": "t1", "task_output": output})
     assert structured(await client.call_tool("get_task_result", {"task_id": "t1"}))["task_output"] == output
 
 
-async def test_an_output_too_large_for_a_client_does_not_take_the_urls_with_it(
+async def test_an_output_that_is_too_large_is_omitted_and_the_urls_are_kept(
     client: Client, platform: FakePlatform
 ) -> None:
     result = {"id": "t1", "task_output": {"log": "x" * 2_000_000}, "download_url": "https://s3.test/a.png"}
@@ -76,43 +76,45 @@ async def test_an_output_too_large_for_a_client_does_not_take_the_urls_with_it(
     assert len(answer.model_dump_json()) < 10_000
 
 
-async def test_what_is_nested_too_deeply_is_cut_off(client: Client, platform: FakePlatform) -> None:
+async def test_a_value_that_is_nested_too_deeply_is_cut_off(client: Client, platform: FakePlatform) -> None:
     deep = json.loads('{"a":' * 900 + "1" + "}" * 900)
     platform.on("POST", "/r/workflows/slug/s/run", {"task_id": "t1", "deep": deep}, status=202)
     assert structured(await client.call_tool("run_workflow_by_slug", RUN))["task_id"] == "t1"
 
 
 async def test_a_list_of_services_that_ignores_paging_is_read_once(client: Client, platform: FakePlatform) -> None:
-    services = [{"service_slug": f"s{each}", "usage_prompt": "p" * 3_000} for each in range(20)]
+    services = [{"service_slug": f"s{number}", "usage_prompt": "p" * 3_000} for number in range(20)]
     meta = {"current_page": 1, "per_page": 20, "total_count": 60}
     platform.on("GET", "/r/containers", {"service_list": services, "page_meta": meta})
     result = await client.call_tool("list_container_services", {})
     assert len(structured(result)["service_list"]) == 20
-    assert len(platform.asked) == 2
+    assert len(platform.request_lines) == 2
     assert len(text_of(result).encode()) <= 10_000
 
 
 @pytest.mark.parametrize("answer", [httpx2.Response(204), httpx2.Response(200, json=True), httpx2.Response(200)])
-async def test_cancelling_is_believed_whatever_a_success_says(
+async def test_any_success_status_means_that_the_task_is_canceled(
     client: Client, platform: FakePlatform, answer: httpx2.Response
 ) -> None:
     platform.on("POST", "/r/tasks/t1/cancel", lambda _: answer)
     assert structured(await client.call_tool("cancel_task", {"task_id": "t1"})) == {"is_success": True}
 
 
-async def test_a_list_of_something_else_is_refused_with_words(client: Client, platform: FakePlatform) -> None:
+async def test_a_list_of_other_things_than_objects_is_an_error(client: Client, platform: FakePlatform) -> None:
     platform.on("GET", "/r/workflows", {"workflow_list": [1, "two"]})
-    assert "something else than objects" in refusal(await client.call_tool("list_workflows", {}))
+    assert "something else than objects" in error_text(await client.call_tool("list_workflows", {}))
 
 
-async def test_a_lost_call_to_a_service_is_not_called_safe_to_repeat(client: Client, platform: FakePlatform) -> None:
-    def lose(_: httpx2.Request) -> httpx2.Response:
+async def test_the_error_for_a_lost_container_call_does_not_advise_to_repeat_it(
+    client: Client, platform: FakePlatform
+) -> None:
+    def lose_response(_: httpx2.Request) -> httpx2.Response:
         raise httpx2.ReadError("connection lost")
 
-    platform.on("POST", "/r/invoke/s", lose)
-    text = refusal(
+    platform.on("POST", "/r/invoke/s", lose_response)
+    text = error_text(
         await client.call_tool("call_container_service", {"service_slug": "s", "method": "POST", "path": "/"})
     )
     assert "may have been carried out" in text
     assert "try again" not in text
-    assert len(platform.asked) == 1
+    assert len(platform.request_lines) == 1

@@ -1,6 +1,6 @@
-"""The published surface: names, schemas, descriptions and size, frozen one snapshot a tool.
+"""The published surface of the tools: names, schemas, descriptions and size, with one snapshot per tool.
 
-`UPDATE_SNAPSHOTS=1 pytest tests/tools/test_surface.py` writes the snapshots anew; review them like an API change.
+`UPDATE_SNAPSHOTS=1 pytest tests/tools/test_surface.py` rewrites the snapshots. Review them like an API change.
 """
 
 import json
@@ -38,7 +38,7 @@ LISTING = [tool.listing.model_dump(by_alias=True, exclude_none=True, mode="json"
 
 
 def nodes(schema: Any, path: str = "$") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every schema in a schema, with its path."""
+    """Every node of a schema, with its path."""
     if isinstance(schema, dict):
         yield path, schema
         for name, node in schema.get("properties", {}).items():
@@ -47,8 +47,8 @@ def nodes(schema: Any, path: str = "$") -> Iterator[tuple[str, dict[str, Any]]]:
             yield from nodes(schema.get(keyword), f"{path}.{keyword}")
 
 
-@pytest.mark.parametrize("listing", LISTING, ids=lambda each: each["name"])
-def test_the_tool_is_as_its_snapshot(listing: dict[str, Any]) -> None:
+@pytest.mark.parametrize("listing", LISTING, ids=lambda listing: listing["name"])
+def test_the_tool_matches_its_snapshot(listing: dict[str, Any]) -> None:
     snapshot = SNAPSHOTS / f"{listing['name']}.json"
     text = json.dumps(listing, indent=2, ensure_ascii=False) + "\n"
     if os.environ.get("UPDATE_SNAPSHOTS"):
@@ -57,15 +57,15 @@ def test_the_tool_is_as_its_snapshot(listing: dict[str, Any]) -> None:
 
 
 def test_there_is_a_snapshot_for_each_tool_and_no_other() -> None:
-    assert {each.stem for each in SNAPSHOTS.glob("*.json")} == set(DOCUMENTED_NAMES)
+    assert {file.stem for file in SNAPSHOTS.glob("*.json")} == set(DOCUMENTED_NAMES)
 
 
 async def test_the_fifteen_documented_tools_are_listed_in_a_fixed_order(platform: FakePlatform, era: str) -> None:
     async with connected(platform, era) as client:
         first, second = await client.list_tools(), await client.list_tools()
-    assert [each.name for each in first.tools] == DOCUMENTED_NAMES
+    assert [tool.name for tool in first.tools] == DOCUMENTED_NAMES
     assert first.tools == second.tools
-    assert platform.asked == []
+    assert platform.request_lines == []
 
 
 async def test_the_whole_list_fits_eighteen_thousand_bytes(platform: FakePlatform, era: str) -> None:
@@ -74,8 +74,8 @@ async def test_the_whole_list_fits_eighteen_thousand_bytes(platform: FakePlatfor
     assert len(json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode()) <= 18_000
 
 
-@pytest.mark.parametrize("listing", LISTING, ids=lambda each: each["name"])
-def test_the_tool_describes_itself_within_the_limits_of_clients(listing: dict[str, Any]) -> None:
+@pytest.mark.parametrize("listing", LISTING, ids=lambda listing: listing["name"])
+def test_the_description_is_within_the_limits_of_clients(listing: dict[str, Any]) -> None:
     assert len(listing["name"]) <= 24
     assert listing["title"]
     assert len(listing["description"]) <= 1_000
@@ -84,9 +84,9 @@ def test_the_tool_describes_itself_within_the_limits_of_clients(listing: dict[st
     assert set(listing["annotations"]) == {"readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"}
 
 
-@pytest.mark.parametrize("listing", LISTING, ids=lambda each: each["name"])
+@pytest.mark.parametrize("listing", LISTING, ids=lambda listing: listing["name"])
 @pytest.mark.parametrize("side", ["inputSchema", "outputSchema"])
-def test_the_schema_is_one_every_client_accepts(listing: dict[str, Any], side: str) -> None:
+def test_every_client_accepts_the_schema(listing: dict[str, Any], side: str) -> None:
     schema = listing[side]
     assert schema["type"] == "object"
     for path, node in nodes(schema):
@@ -96,8 +96,8 @@ def test_the_schema_is_one_every_client_accepts(listing: dict[str, Any], side: s
         assert node["type"] != "array" or isinstance(node.get("items"), dict), f"{path} has untyped items"
 
 
-@pytest.mark.parametrize("listing", LISTING, ids=lambda each: each["name"])
-def test_every_argument_says_in_words_what_its_schema_says(listing: dict[str, Any]) -> None:
+@pytest.mark.parametrize("listing", LISTING, ids=lambda listing: listing["name"])
+def test_the_description_of_each_argument_repeats_its_schema(listing: dict[str, Any]) -> None:
     schema = listing["inputSchema"]
     assert schema["additionalProperties"] is False
     for path, node in nodes(schema):
@@ -111,7 +111,7 @@ def test_every_argument_says_in_words_what_its_schema_says(listing: dict[str, An
             assert f"{node['minimum']} to {node['maximum']}" in words, path
 
 
-async def test_instructions_and_identity_are_given_at_connection(platform: FakePlatform, era: str) -> None:
+async def test_instructions_and_identity_are_sent_at_connection(platform: FakePlatform, era: str) -> None:
     async with connected(platform, era) as client:
         assert client.server_info is not None
         assert client.server_info.name == "cyberun-cloud"
@@ -120,9 +120,9 @@ async def test_instructions_and_identity_are_given_at_connection(platform: FakeP
     assert len(INSTRUCTIONS) <= 2_000
 
 
-async def test_texts_of_others_are_declared_data_where_they_can_appear(platform: FakePlatform, era: str) -> None:
+async def test_descriptions_warn_that_texts_written_by_others_are_data(platform: FakePlatform, era: str) -> None:
     async with connected(platform, era) as client:
-        tools = {each.name: each.description or "" for each in (await client.list_tools()).tools}
+        tools = {tool.name: tool.description or "" for tool in (await client.list_tools()).tools}
     for name in ("list_container_services", "get_container_service", "call_container_service"):
         assert "data" in tools[name]
         assert "instructions" in tools[name]
@@ -130,7 +130,7 @@ async def test_texts_of_others_are_declared_data_where_they_can_appear(platform:
 
 
 def realistic(number: int) -> dict[str, Any]:
-    """A workflow as the reference documents it, every field filled."""
+    """A workflow with every documented field."""
     return {
         "id": f"019abc12-8901-7890-abcd-ef12345678{number:02d}",
         "workflow_slug": f"sd-portrait-v{number}",
@@ -204,13 +204,13 @@ AGENT = {
 @pytest.mark.parametrize(
     ("tool", "path", "key", "items"),
     [
-        ("list_workflows", "/r/workflows", "workflow_list", [realistic(each) for each in range(20)]),
-        ("list_tasks", "/r/tasks", "task_list", [{"id": f"019abc12-{each:028}", **TASK} for each in range(20)]),
+        ("list_workflows", "/r/workflows", "workflow_list", [realistic(number) for number in range(20)]),
+        ("list_tasks", "/r/tasks", "task_list", [{"id": f"019abc12-{number:028}", **TASK} for number in range(20)]),
         (
             "list_agents",
             "/r/agents",
             "agent_list",
-            [{"agent_id": f"gpu-{each:02d}", **AGENT} for each in range(20)],
+            [{"agent_id": f"gpu-{number:02d}", **AGENT} for number in range(20)],
         ),
     ],
 )
@@ -224,6 +224,8 @@ async def test_a_default_page_of_twenty_fits_ten_kilobytes(
     assert answer["next_page"] == 2
     assert len(json.dumps(answer, separators=(",", ":")).encode()) <= 10_000
     identifying = {"id", "workflow_slug", "task_status", "agent_id", "agent_status"} & set(items[0])
-    assert all(each[name] == item[name] for each, item in zip(answer[key], items, strict=True) for name in identifying)
-    left_out = set(items[0]) - set(answer[key][0])
-    assert left_out == set(answer.get("omitted_fields", ()))
+    assert all(
+        listed[name] == item[name] for listed, item in zip(answer[key], items, strict=True) for name in identifying
+    )
+    omitted = set(items[0]) - set(answer[key][0])
+    assert omitted == set(answer.get("omitted_fields", ()))

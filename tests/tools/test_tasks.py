@@ -1,4 +1,4 @@
-"""Watching tasks, stopping them, and fetching what they produced."""
+"""Watching tasks, canceling them, and fetching their results."""
 
 import gzip
 from collections.abc import AsyncIterator
@@ -9,7 +9,7 @@ import pytest
 from mcp import Client
 from mcp_types import ResourceLink
 
-from tests.fake_platform import FakePlatform, refusal, structured
+from tests.fake_platform import FakePlatform, error_text, structured
 
 RESULT = {
     "id": "t1",
@@ -23,17 +23,17 @@ RESULT = {
 }
 
 
-async def test_list_tasks_passes_the_status_filter_on_only_when_given(client: Client, platform: FakePlatform) -> None:
+async def test_list_tasks_sends_the_status_filter_only_if_there_is_one(client: Client, platform: FakePlatform) -> None:
     platform.on("GET", "/r/tasks", {"task_list": [{"id": "t1", "task_status": "running"}]})
     assert structured(await client.call_tool("list_tasks", {"status": "running"}))["task_list"][0]["id"] == "t1"
     structured(await client.call_tool("list_tasks", {}))
-    assert platform.asked == [
+    assert platform.request_lines == [
         "GET /r/tasks?current_page=1&per_page=20&status=running",
         "GET /r/tasks?current_page=1&per_page=20",
     ]
 
 
-async def test_a_state_of_tomorrow_is_passed_on(client: Client, platform: FakePlatform) -> None:
+async def test_an_unknown_task_status_is_passed_on(client: Client, platform: FakePlatform) -> None:
     platform.on("GET", "/r/tasks/t1", {"id": "t1", "task_status": "teleporting", "started_at": None})
     assert structured(await client.call_tool("get_task", {"task_id": "t1"})) == {
         "id": "t1",
@@ -41,24 +41,24 @@ async def test_a_state_of_tomorrow_is_passed_on(client: Client, platform: FakePl
     }
 
 
-async def test_a_field_of_an_undocumented_type_moves_aside_instead_of_hiding_the_answer(
-    client: Client, platform: FakePlatform
-) -> None:
+async def test_a_field_of_an_undocumented_type_is_moved_to_unexpected(client: Client, platform: FakePlatform) -> None:
     platform.on("GET", "/r/tasks/t1", {"id": "t1", "task_status": "running", "agent_id": {"name": "gpu"}})
     answer = structured(await client.call_tool("get_task", {"task_id": "t1"}))
     assert answer == {"id": "t1", "task_status": "running", "unexpected": {"agent_id": {"name": "gpu"}}}
 
 
-async def test_a_result_offers_its_single_output_as_a_resource_link(client: Client, platform: FakePlatform) -> None:
+async def test_a_result_with_one_output_has_one_resource_link(client: Client, platform: FakePlatform) -> None:
     platform.on("GET", "/r/tasks/t1/result", RESULT)
     result = await client.call_tool("get_task_result", {"task_id": "t1"})
     assert structured(result)["download_url"] == RESULT["download_url"]
-    [link] = [each for each in result.content if isinstance(each, ResourceLink)]
+    [link] = [block for block in result.content if isinstance(block, ResourceLink)]
     assert (link.name, link.mime_type, link.uri) == ("output_00001_.png", "image/png", RESULT["download_url"])
     assert "2026-02-10T15:01:30Z" in (link.description or "")
 
 
-async def test_a_result_with_several_outputs_offers_each_once(client: Client, platform: FakePlatform) -> None:
+async def test_a_result_with_several_outputs_has_one_resource_link_for_each(
+    client: Client, platform: FakePlatform
+) -> None:
     urls = {
         "9.images.0": "https://s3.test/a%20b.png?X=1",
         "12.mesh.0": "https://s3.test/c.ply",
@@ -67,15 +67,15 @@ async def test_a_result_with_several_outputs_offers_each_once(client: Client, pl
     several: dict[str, Any] = {**RESULT, "download_url": urls["9.images.0"], "download_urls": urls}
     platform.on("GET", "/r/tasks/t1/result", several)
     result = await client.call_tool("get_task_result", {"task_id": "t1"})
-    links = [each for each in result.content if isinstance(each, ResourceLink)]
-    assert [(each.name, each.mime_type) for each in links] == [
+    links = [block for block in result.content if isinstance(block, ResourceLink)]
+    assert [(link.name, link.mime_type) for link in links] == [
         ("a b.png", "image/png"),
         ("c.ply", "model/ply"),
         ("c.zzz", "application/octet-stream"),
     ]
 
 
-async def test_an_unfinished_task_has_a_result_without_outputs(client: Client, platform: FakePlatform) -> None:
+async def test_the_result_of_an_unfinished_task_has_no_outputs(client: Client, platform: FakePlatform) -> None:
     nothing = {"id": "t1", "task_status": "running", "task_output": None, "download_url": None, "download_urls": None}
     platform.on("GET", "/r/tasks/t1/result", nothing)
     result = await client.call_tool("get_task_result", {"task_id": "t1"})
@@ -83,17 +83,19 @@ async def test_an_unfinished_task_has_a_result_without_outputs(client: Client, p
     assert len(result.content) == 1
 
 
-async def test_cancel_posts_once_without_a_body(client: Client, platform: FakePlatform) -> None:
+async def test_cancel_task_sends_one_post_without_a_body(client: Client, platform: FakePlatform) -> None:
     platform.on("POST", "/r/tasks/t1/cancel", {"is_success": True})
     assert structured(await client.call_tool("cancel_task", {"task_id": "t1"})) == {"is_success": True}
-    assert platform.asked == ["POST /r/tasks/t1/cancel"]
+    assert platform.request_lines == ["POST /r/tasks/t1/cancel"]
 
 
-async def test_waiting_relays_progress_and_returns_the_final_state(client: Client, platform: FakePlatform) -> None:
-    heard: list[tuple[float, float | None, str | None]] = []
+async def test_stream_task_events_sends_progress_and_returns_the_final_state(
+    client: Client, platform: FakePlatform
+) -> None:
+    messages: list[tuple[float, float | None, str | None]] = []
 
-    async def hear(progress: float, total: float | None, message: str | None) -> None:
-        heard.append((progress, total, message))
+    async def record(progress: float, total: float | None, message: str | None) -> None:
+        messages.append((progress, total, message))
 
     step = {"task_id": "t1", "progress": 0.35, "current_node": "3", "step_current": 7, "step_total": 20}
     platform.on_events(
@@ -102,20 +104,20 @@ async def test_waiting_relays_progress_and_returns_the_final_state(client: Clien
         ("progress", step),
         ("completed", {"task_id": "t1", "status": "completed", "output": {"image_count": 1}}),
     )
-    answer = structured(await client.call_tool("stream_task_events", {"task_id": "t1"}, progress_callback=hear))
+    answer = structured(await client.call_tool("stream_task_events", {"task_id": "t1"}, progress_callback=record))
     assert answer["task_status"] == "completed"
     assert answer["terminal"] is True
     assert answer["timed_out"] is False
     assert answer["task_output"] == {"image_count": 1}
     assert answer["source"] == {"via": "events", "events": 3, "reconnects": 0, "polls": 0}
-    assert "task t1" in (heard[0][2] or "")
-    assert heard[-1][:2] == (1.0, 1.0)
-    assert (heard[-1][2] or "").endswith("completed")
-    assert [each[0] for each in heard] == sorted({each[0] for each in heard})
-    assert platform.asked == ["GET /r/tasks/t1/events"]
+    assert "task t1" in (messages[0][2] or "")
+    assert messages[-1][:2] == (1.0, 1.0)
+    assert (messages[-1][2] or "").endswith("completed")
+    assert [value for value, *_ in messages] == sorted({value for value, *_ in messages})
+    assert platform.request_lines == ["GET /r/tasks/t1/events"]
 
 
-async def test_a_failed_task_is_an_answer_with_its_error_not_a_failed_call(
+async def test_a_failed_task_is_a_successful_call_with_the_error_of_the_task(
     client: Client, platform: FakePlatform
 ) -> None:
     platform.on_events("t1", ("failed", {"task_id": "t1", "status": "failed", "error": "CUDA out of memory"}))
@@ -123,10 +125,10 @@ async def test_a_failed_task_is_an_answer_with_its_error_not_a_failed_call(
     assert (answer["task_status"], answer["task_error"]) == ("failed", "CUDA out of memory")
 
 
-async def test_waiting_for_an_unknown_task_fails_at_once_and_names_the_list_tool(
+async def test_waiting_for_an_unknown_task_fails_at_once_and_mentions_list_tasks(
     client: Client, platform: FakePlatform
 ) -> None:
-    text = refusal(await client.call_tool("stream_task_events", {"task_id": "nope"}))
+    text = error_text(await client.call_tool("stream_task_events", {"task_id": "nope"}))
     assert text.splitlines() == [
         "Cyberun HTTP 404: resource not found",
         "Nothing of that name in this team; list_tasks shows what there is. If a run returned this task_id, that run "
@@ -135,7 +137,7 @@ async def test_waiting_for_an_unknown_task_fails_at_once_and_names_the_list_tool
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "GZIP", "identity, gzip", "br"])
-async def test_compressed_events_are_neither_asked_for_nor_unpacked_and_the_task_is_polled(
+async def test_compressed_events_are_not_unpacked_and_the_task_is_polled_instead(
     client: Client, platform: FakePlatform, coding: str
 ) -> None:
     unpacked = 0

@@ -1,4 +1,4 @@
-"""What the tests of waiting share: a platform whose answers depend on the time, and a clock that jumps."""
+"""Shared by the tests of waiting: a platform whose responses depend on the time, and runs on a virtual clock."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
@@ -21,7 +21,7 @@ Script = Callable[[], AsyncIterator[str]]
 
 
 class TimedPlatform(FakePlatform):
-    """Knows when it was asked for what. Task t1 runs until `ends_at`, and then it is completed."""
+    """Records the time of each request. Task t1 runs until `ends_at`; then it is completed."""
 
     def __init__(self, ends_at: float = float("inf")) -> None:
         super().__init__()
@@ -31,11 +31,11 @@ class TimedPlatform(FakePlatform):
         self.on("GET", f"{TASK}/result", {"id": "t1", "task_status": "completed", "task_output": OUTPUT})
 
     def task(self) -> dict[str, Any]:
-        over = anyio.current_time() >= self.ends_at
-        return {"id": "t1", "task_status": "completed" if over else "running"}
+        completed = anyio.current_time() >= self.ends_at
+        return {"id": "t1", "task_status": "completed" if completed else "running"}
 
-    def streams(self, script: Script) -> None:
-        """Answer each request for the events of t1 with what the script says."""
+    def stream(self, script: Script) -> None:
+        """Respond to each request for the events of t1 with the text of `script`."""
 
         async def body() -> AsyncIterator[bytes]:
             async for text in script():
@@ -44,17 +44,20 @@ class TimedPlatform(FakePlatform):
         headers = {"Content-Type": "text/event-stream"}
         self.on("GET", EVENTS, lambda _: httpx2.Response(200, headers=headers, content=body()))
 
-    def asked_at(self, path: str) -> list[float]:
-        """When something was asked for, in seconds since the beginning, to the tenth."""
-        return [round(at, 1) for at, asked in self._log if asked == path]
+    def request_times(self, path: str) -> list[float]:
+        """The times of the requests for `path`, in seconds since the start, rounded to a tenth."""
+        return [round(time, 1) for time, requested in self._log if requested == path]
 
-    def _answer(self, request: httpx2.Request) -> httpx2.Response:
+    def _respond(self, request: httpx2.Request) -> httpx2.Response:
         self._log.append((anyio.current_time(), request.url.path.removeprefix("/api/v1")))
-        return super()._answer(request)
+        return super()._respond(request)
 
 
-def says(*pieces: str, every: float, again: str = "") -> Script:
-    """A stream that says one piece after the other, with a pause before each, and then the same again for ever."""
+def event_stream(*pieces: str, every: float, again: str = "") -> Script:
+    """A stream of `pieces`, each after a pause of `every` seconds, and then of `again` without end.
+
+    Without `again` the stream stays open and silent.
+    """
 
     async def script() -> AsyncIterator[str]:
         for piece in pieces:
@@ -72,10 +75,10 @@ def event(name: str, data: str) -> str:
     return f"event: {name}\ndata: {data}\n\n"
 
 
-def play(
+def run_with_client(
     platform: FakePlatform, era: str, program: Callable[[Client], Awaitable[Result]], **settings: Any
 ) -> tuple[Result, float]:
-    """What a program makes of a client of our server, and how many seconds it took, on a clock that jumps."""
+    """Run `program` with a client of our server, on a virtual clock. Returns its result and the seconds it took."""
 
     async def run() -> tuple[Result, float]:
         async with connected(platform, era, **settings) as client:
@@ -85,5 +88,5 @@ def play(
     return run_at_once(run)
 
 
-async def waiting(client: Client, seconds: int = 60) -> CallToolResult:
+async def wait_for_task(client: Client, seconds: int = 60) -> CallToolResult:
     return await client.call_tool("stream_task_events", {"task_id": "t1", "timeout_seconds": seconds})

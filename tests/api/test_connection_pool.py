@@ -1,4 +1,4 @@
-"""Connections to the platform: used again, never more than allowed, and free again however a request ends."""
+"""The connection pool: connections are reused, limited, and free again however a request ends."""
 
 import asyncio
 import ssl
@@ -10,22 +10,22 @@ import anyio
 import httpx2
 import pytest
 
-from cyberun_mcp.api.pool import LONGEST_IDLE, StackPool
+from cyberun_mcp.api.connection_pool import LONGEST_IDLE, ConnectionPool
 from tests.faults.exchange import next_request
 from tests.memory_network import MemoryNetwork, MemoryPool
 from tests.properties.virtual_clock import run_at_once
 from tests.waiting import GUARD, until
 
-TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # never used: all of this is plain http
+TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # never used: the tests use plain http
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
-class Place:
-    """A server that counts its connections; `/slow` waits for `release`, `/cut` hangs up."""
+class CountingServer:
+    """A server that counts its connections; `/slow` waits for `release`, `/cut` closes the connection."""
 
     def __init__(self) -> None:
         self.opened = 0
-        self.slow = 0  # how often that was asked for
+        self.slow = 0  # number of requests for it
         self.open: set[asyncio.StreamWriter] = set()
         self.release = asyncio.Event()
 
@@ -49,39 +49,41 @@ class Place:
 
 
 @asynccontextmanager
-async def client_of(place: Place, connections: int = 2, idle: int = 2) -> AsyncIterator[httpx2.AsyncClient]:
-    server = await asyncio.start_server(place.serve, "127.0.0.1", 0)
+async def client_of(
+    counting_server: CountingServer, connections: int = 2, idle: int = 2
+) -> AsyncIterator[httpx2.AsyncClient]:
+    server = await asyncio.start_server(counting_server.serve, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    transport = StackPool(TLS, connections, idle)
+    transport = ConnectionPool(TLS, connections, idle)
     async with server, httpx2.AsyncClient(base_url=url, transport=transport, timeout=GUARD) as client:
         yield client
-        place.release.set()
+        counting_server.release.set()
         await client.aclose()
-        await until(lambda: not place.open)  # the server's side of closing
+        await until(lambda: not counting_server.open)  # the server has noticed the closing
 
 
-async def test_requests_that_follow_each_other_share_a_connection() -> None:
-    place = Place()
-    async with client_of(place) as client:
+async def test_consecutive_requests_share_a_connection() -> None:
+    counting_server = CountingServer()
+    async with client_of(counting_server) as client:
         for _ in range(5):
             assert (await client.get("/")).text == "ok"
-        assert place.opened == 1
+        assert counting_server.opened == 1
 
 
-async def test_no_idle_connection_is_kept_where_none_may_be() -> None:
-    place = Place()
-    async with client_of(place, idle=0) as client:
+async def test_no_idle_connection_is_kept_with_a_limit_of_zero() -> None:
+    counting_server = CountingServer()
+    async with client_of(counting_server, idle=0) as client:
         for _ in range(3):
             await client.get("/")
-        assert place.opened == 3
+        assert counting_server.opened == 3
 
 
-def test_requests_beyond_the_limit_queue_and_give_up_in_time() -> None:
-    async def play() -> float:
-        place = Place()
-        pool = MemoryPool(MemoryNetwork(place.serve), connections=1)
+def test_requests_beyond_the_limit_queue_until_the_pool_timeout() -> None:
+    async def overload() -> float:
+        counting_server = CountingServer()
+        pool = MemoryPool(MemoryNetwork(counting_server.serve), connections=1)
         async with (
-            httpx2.AsyncClient(base_url="http://place.test", transport=pool, timeout=3600) as client,
+            httpx2.AsyncClient(base_url="http://server.test", transport=pool, timeout=3600) as client,
             anyio.create_task_group() as tasks,
         ):
             tasks.start_soon(client.get, "/slow")
@@ -90,24 +92,24 @@ def test_requests_beyond_the_limit_queue_and_give_up_in_time() -> None:
             with pytest.raises(httpx2.PoolTimeout):
                 await client.get("/", timeout=httpx2.Timeout(3600, pool=0.05))
             took = anyio.current_time() - began
-            place.release.set()
+            counting_server.release.set()
             assert (await client.get("/")).text == "ok"
-            assert place.opened == 1
+            assert counting_server.opened == 1
         return took
 
-    assert run_at_once(play) == pytest.approx(0.05)
+    assert run_at_once(overload) == pytest.approx(0.05)
 
 
 @pytest.mark.parametrize("end", ["cancelled", "timed out", "cut off", "half read"])
-async def test_a_request_that_ends_badly_gives_its_place_back(end: str) -> None:
-    place = Place()
-    async with client_of(place, connections=1) as client:
+async def test_a_request_that_fails_frees_its_slot(end: str) -> None:
+    counting_server = CountingServer()
+    async with client_of(counting_server, connections=1) as client:
         for _ in range(3):
             if end == "cancelled":
-                asked = place.slow
+                count_before = counting_server.slow
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(client.get, "/slow")
-                    await until(lambda asked=asked: place.slow > asked)  # type: ignore[misc]
+                    await until(lambda count_before=count_before: counting_server.slow > count_before)  # type: ignore[misc]
                     tasks.cancel_scope.cancel()
             elif end == "timed out":
                 with pytest.raises(httpx2.ReadTimeout):
@@ -121,45 +123,45 @@ async def test_a_request_that_ends_badly_gives_its_place_back(end: str) -> None:
         assert (await client.get("/")).text == "ok"
 
 
-async def test_a_connection_the_server_has_closed_is_not_used() -> None:
-    place = Place()
-    async with client_of(place) as client:
+async def test_a_connection_that_the_server_has_closed_is_not_used() -> None:
+    counting_server = CountingServer()
+    async with client_of(counting_server) as client:
         await client.get("/")
-        for each in tuple(place.open):
-            each.close()
+        for writer in tuple(counting_server.open):
+            writer.close()
         pool = client._transport
-        assert isinstance(pool, StackPool)
+        assert isinstance(pool, ConnectionPool)
         [(idle, _)] = pool._idle
         await until(idle.has_expired)
         assert (await client.get("/")).text == "ok"
-        assert place.opened == 2
+        assert counting_server.opened == 2
 
 
-async def test_a_connection_that_stays_at_the_bottom_is_closed_when_its_time_is_over(
+async def test_a_connection_that_is_never_reused_is_closed_when_it_expires(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = [0.0]
-    for each in ("cyberun_mcp.api.pool", "httpcore2._async.http11"):
-        monkeypatch.setattr(f"{each}.time", SimpleNamespace(monotonic=lambda: now[0]))
-    place = Place()
-    async with client_of(place) as client:
+    for module in ("cyberun_mcp.api.connection_pool", "httpcore2._async.http11"):
+        monkeypatch.setattr(f"{module}.time", SimpleNamespace(monotonic=lambda: now[0]))
+    counting_server = CountingServer()
+    async with client_of(counting_server) as client:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(client.get, "/slow")
             tasks.start_soon(client.get, "/slow")
-            await until(lambda: place.slow == 2)
-            place.release.set()
+            await until(lambda: counting_server.slow == 2)
+            counting_server.release.set()
         for _ in range(3):
             now[0] += LONGEST_IDLE / 3
             await client.get("/")
-            assert len(place.open) == 2
+            assert len(counting_server.open) == 2
         now[0] += LONGEST_IDLE / 3
         await client.get("/")
-        await until(lambda: len(place.open) == 1)
-        assert place.opened == 2
+        await until(lambda: len(counting_server.open) == 1)
+        assert counting_server.opened == 2
 
 
-async def test_a_failed_connection_is_told_as_such() -> None:
-    pool = StackPool(TLS, connections=1, idle=1)
+async def test_a_failed_connection_raises_connect_error() -> None:
+    pool = ConnectionPool(TLS, connections=1, idle=1)
     async with httpx2.AsyncClient(transport=pool) as client:
         for _ in range(3):
             with pytest.raises(httpx2.ConnectError):

@@ -1,4 +1,4 @@
-"""Requests to the platform: what goes with each, and what nobody keeps for the next."""
+"""Requests to the platform: nothing is kept between callers, redirects are not followed, proxies are used."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from cyberun_mcp.api import retry
 from cyberun_mcp.api.client import CyberunClient, Platform
 from cyberun_mcp.api.connections import proxy_for
 from cyberun_mcp.api.credentials import credential_from
-from cyberun_mcp.errors import UnexpectedAnswer, Unreachable
+from cyberun_mcp.errors import UnexpectedResponse, Unreachable
 from cyberun_mcp.settings import Settings
 from tests.fake_platform import BASE_URL, FakePlatform
 from tests.waiting import GUARD
@@ -22,22 +22,22 @@ def client_for(key: str, platform: Platform) -> CyberunClient:
     return platform.client_for(credential_from(key), anyio.current_time() + GUARD)
 
 
-async def test_what_the_platform_sets_for_one_caller_does_not_go_with_the_next_ones_request() -> None:
+async def test_a_cookie_set_for_one_caller_is_not_sent_with_the_next_request() -> None:
     cyberun = FakePlatform()
     headers = {"Set-Cookie": "session=of-alice; Path=/"}
     cyberun.on("GET", "/r/workflows", lambda _: httpx2.Response(200, json=PAGE, headers=headers))
     platform = Platform(Settings(base_url=BASE_URL), cyberun.transport())
     for key in ("sk-alice-12345678", "sk-bob-12345678", "sk-alice-12345678"):
         await client_for(key, platform).list_workflows({})
-    assert [each.headers["authorization"] for each in cyberun.requests] == [
+    assert [request.headers["authorization"] for request in cyberun.requests] == [
         "Bearer sk-alice-12345678",
         "Bearer sk-bob-12345678",
         "Bearer sk-alice-12345678",
     ]
-    assert not any("cookie" in each.headers for each in cyberun.requests)
+    assert not any("cookie" in request.headers for request in cyberun.requests)
 
 
-async def test_a_redirect_is_told_and_not_followed() -> None:
+async def test_a_redirect_is_reported_and_not_followed() -> None:
     cyberun = FakePlatform()
     cyberun.on(
         "GET",
@@ -45,9 +45,9 @@ async def test_a_redirect_is_told_and_not_followed() -> None:
         lambda _: httpx2.Response(307, headers={"Location": "https://elsewhere.test/r/workflows"}),
     )
     platform = Platform(Settings(base_url=BASE_URL), cyberun.transport())
-    with pytest.raises(UnexpectedAnswer, match="not followed"):
+    with pytest.raises(UnexpectedResponse, match="not followed"):
         await client_for("sk-alice-12345678", platform).list_workflows({})
-    assert [each.url.host for each in cyberun.requests] == ["cyberun.test"]
+    assert [request.url.host for request in cyberun.requests] == ["cyberun.test"]
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ async def test_a_redirect_is_told_and_not_followed() -> None:
         ("http://localhost:8080/api/v1", {"ALL_PROXY": "http://proxy.test:3128"}, None),
     ],
 )
-def test_a_proxy_is_used_where_the_environment_names_one_for_the_outside_world(
+def test_the_proxy_of_the_environment_is_used_except_for_loopback(
     url: str, environment: dict[str, str], expected: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
@@ -75,10 +75,10 @@ def test_a_proxy_is_used_where_the_environment_names_one_for_the_outside_world(
 
 
 async def test_requests_go_through_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[bytes] = []
+    request_lines: list[bytes] = []
 
     async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.append(await reader.readline())
+        request_lines.append(await reader.readline())
         writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
         await writer.drain()
         writer.close()
@@ -87,11 +87,11 @@ async def test_requests_go_through_the_proxy(monkeypatch: pytest.MonkeyPatch) ->
     for name in ("NO_PROXY", "no_proxy", "https_proxy"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-    monkeypatch.setattr(retry, "LONGEST_TROUBLE", 0.0)  # one attempt will do
+    monkeypatch.setattr(retry, "LONGEST_OUTAGE", 0.0)  # a single attempt
     async with server:
         platform = Platform(Settings(base_url=BASE_URL))
         with pytest.raises(Unreachable, match="403") as failure:
             await client_for("sk-alice-12345678", platform).get_task("a")
         await platform.aclose()
-    assert asked[0].startswith(b"CONNECT cyberun.test:443 ")
+    assert request_lines[0].startswith(b"CONNECT cyberun.test:443 ")
     assert not failure.value.sent

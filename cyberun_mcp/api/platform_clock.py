@@ -1,6 +1,6 @@
-"""The platform's clock, as its answers tell it.
+"""The platform's clock, as the `Date` headers of its responses show it.
 
-What happened on the platform is compared with the time on the platform: this machine's clock may be minutes off.
+Times that the platform reports are compared with its own clock, because this machine's may be minutes off.
 """
 
 import time
@@ -9,29 +9,29 @@ from datetime import UTC, datetime, timedelta
 
 import anyio
 
-from cyberun_mcp.api.answers import parse_http_date
+from cyberun_mcp.api.responses import parse_http_date
 
 FIRST_YEAR, LAST_YEAR = 2020, 9998  # a machine that does not know the time often says 1970
 
 
 @dataclass(frozen=True)
 class Moment:
-    """A moment by both of this machine's clocks: one stops while the machine sleeps, the other may be set."""
+    """A moment by both of this machine's clocks: `steady` stops while the machine sleeps, `wall` may be set."""
 
     steady: float
     wall: float
 
     @classmethod
     def now(cls) -> "Moment":
-        """This very moment."""
+        """The current moment."""
         return cls(anyio.current_time(), time.time())
 
     def seconds_since(self, earlier: "Moment") -> float:
-        """How long ago `earlier` was: as long as either clock says."""
+        """The seconds since `earlier`, by whichever clock shows more."""
         return max(self.steady - earlier.steady, self.wall - earlier.wall)
 
     def by_this_machine(self) -> datetime:
-        """The moment by this machine's clock, right or wrong."""
+        """The moment by this machine's wall clock, right or wrong."""
         return datetime.fromtimestamp(self.wall, UTC)
 
 
@@ -42,13 +42,13 @@ class PlatformClock:
         self._date: str | None = None
         self._received = Moment(0.0, 0.0)
 
-    def note(self, date: str | None) -> None:
-        """Take the `Date` of an answer that came just now. It is parsed later, since few answers are ever asked."""
+    def record(self, date: str | None) -> None:
+        """Take the `Date` of a response that has just arrived. It is parsed in `time_at`, since few are ever needed."""
         if date:
             self._date, self._received = date, Moment.now()
 
-    def at(self, moment: Moment) -> datetime | None:
-        """The latest that the platform's clock can have shown at a moment; None when no answer had a usable `Date`."""
+    def time_at(self, moment: Moment) -> datetime | None:
+        """The latest time the platform's clock can have shown at `moment`; None without a usable `Date`."""
         date = parse_http_date(self._date)
         if date is None or not FIRST_YEAR <= date.year <= LAST_YEAR:
             return None

@@ -1,8 +1,8 @@
-"""How long a wait is by default, by the name a client announces."""
+"""The default wait, by the name a client announces."""
 
 import pytest
 
-from cyberun_mcp.tools.patience import UNKNOWN_CLIENT, patience_of
+from cyberun_mcp.tools.client_timeouts import UNKNOWN_CLIENT, default_wait
 
 
 @pytest.mark.parametrize(
@@ -21,9 +21,9 @@ from cyberun_mcp.tools.patience import UNKNOWN_CLIENT, patience_of
         (None, UNKNOWN_CLIENT),
     ],
 )
-def test_a_client_is_kept_waiting_no_longer_than_it_bears(announced: str | None, seconds: int) -> None:
-    assert patience_of(announced) == seconds
+def test_the_default_wait_is_shorter_than_the_clients_timeout(announced: str | None, seconds: int) -> None:
+    assert default_wait(announced) == seconds
 
 
-def test_an_unknown_client_is_answered_before_most_clients_give_up() -> None:
+def test_the_default_wait_for_an_unknown_client_is_shorter_than_most_timeouts() -> None:
     assert UNKNOWN_CLIENT == 45

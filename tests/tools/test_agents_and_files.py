@@ -1,4 +1,4 @@
-"""Uploads and agents."""
+"""Listing agents and uploading files."""
 
 from mcp import Client
 
@@ -17,7 +17,7 @@ async def test_an_upload_is_presigned_and_its_headers_come_back_verbatim(
     platform.on("POST", "/r/files/presign", UPLOAD)
     body = {"file_name": "fox.png", "file_size": 10, "content_type": "image/png"}
     assert structured(await client.call_tool("presign_file_upload", {"body": body})) == UPLOAD
-    assert platform.sent() == body
+    assert platform.last_body() == body
 
 
 async def test_agents_are_listed_page_by_page(client: Client, platform: FakePlatform) -> None:
