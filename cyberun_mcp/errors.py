@@ -8,7 +8,14 @@
     ├── UnexpectedAnswer     something answered, but not in the platform's language (a proxy's HTML page, a torn body)
     │   └── AnswerTooLarge   more bytes than can be read or passed on
     ├── Unreachable          no answer at all: refused, unknown host, connection lost, time-out
-    └── OutcomeUnknown       a run may or may not have been accepted; the candidates stand in the text
+    ├── OutcomeUnknown       a run may or may not have been accepted; the candidates stand in the text
+    └── BridgeError          base of the bridge's exceptions (bridge/errors.py)
+        ├── RequestFailed            the client gets no response to its message; the text says why and what to do
+        │   └── RemoteUnreachable    there is no connection to the remote; nothing was sent
+        ├── ConnectionLost           the connection ended before the response did
+        ├── InvalidResponse          the response breaks HTTP or MCP
+        ├── SessionExpired           the remote does not know the session; the request was not carried out
+        └── InvalidMessage           a line from the client is not a JSON-RPC message
 
 `explain` renders any of them. The first line says what happened, the next lines what to do about it.
 """

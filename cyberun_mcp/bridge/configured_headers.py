@@ -1,6 +1,7 @@
-"""Who the bridge is to the remote: headers from the environment or a file. A secret never comes from the arguments.
+"""The HTTP headers that the user configured: --header, --header-file and CYBERUN_API_KEY.
 
-The arguments of a process are visible to every user of the machine, its environment is not.
+A secret must not be in the command-line arguments: every user of the machine can see those of a process, but not its
+environment.
 """
 
 import logging
@@ -14,51 +15,60 @@ from typing import NamedTuple
 from cyberun_mcp.errors import ConfigurationError
 from cyberun_mcp.redaction import redact
 
-KEY = "CYBERUN_API_KEY"
+KEY_VARIABLE = "CYBERUN_API_KEY"
 
-# Compiled where they are used: at import each would cost the start 0.2 ms.
-_VARIABLE = r"\$\{(\w+)\}"
+# `re` compiles these at first use: at import each would cost the start 0.2 ms.
+_PLACEHOLDER = r"\$\{(\w+)\}"
 _NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _VALUE = r"[\x20-\x7e\xa0-\xff]*"
-# What the bridge itself has to say in a request; another value would break the protocol.
-_OURS = r"(?i)host|content-.*|transfer-encoding|connection|accept|accept-encoding|expect|te|upgrade|mcp-.*"
-_SECRET = r"(?i)authorization|proxy-authorization|cookie|.*(key|token|secret|password).*"  # noqa: S105 - names of headers, not a secret
+# Headers that the bridge sets itself; another value would break the protocol.
+_RESERVED = r"(?i)host|content-.*|transfer-encoding|connection|accept|accept-encoding|expect|te|upgrade|mcp-.*"
+_SECRET_NAME = r"(?i)authorization|proxy-authorization|cookie|.*(key|token|secret|password).*"  # noqa: S105 - header names
 
 logger = logging.getLogger(__name__)
 
 
-class Credentials(NamedTuple):
-    """The headers every request carries, and where the one that says who we are came from (None: nowhere)."""
+class ConfiguredHeaders(NamedTuple):
+    """The headers of every request.
 
-    headers: tuple[tuple[str, str], ...]
-    source: str | None
+    `credential_source` names the origin of the header that identifies the user, such as `--header`; None if there is no
+    such header.
+    """
+
+    fields: tuple[tuple[str, str], ...]
+    credential_source: str | None
 
     @classmethod
-    def gather(cls, arguments: Sequence[str], file: Path | None, environ: Mapping[str, str]) -> "Credentials":
-        """From `--header` over `--header-file` to CYBERUN_API_KEY; the first to name a header has it."""
-        given = [(*_from_argument(each, environ), "--header") for each in arguments]
-        given += [(*each, "--header-file") for each in (_from_file(file) if file else ())]
-        if key := environ.get(KEY, "").strip():
-            refuse_unexpanded(KEY, key)
-            given.append(("Authorization", _checked("Authorization", f"Bearer {key}", KEY), KEY))
+    def load(cls, arguments: Sequence[str], file: Path | None, environ: Mapping[str, str]) -> "ConfiguredHeaders":
+        """Collect the headers. --header wins over --header-file, which wins over CYBERUN_API_KEY.
+
+        Raises ConfigurationError.
+        """
+        candidates = [(*_from_argument(argument, environ), "--header") for argument in arguments]
+        candidates += [(*field, "--header-file") for field in (_from_file(file) if file else ())]
+        if key := environ.get(KEY_VARIABLE, "").strip():
+            reject_placeholder(KEY_VARIABLE, key)
+            value = _checked_value("Authorization", f"Bearer {key}", KEY_VARIABLE)
+            candidates.append(("Authorization", value, KEY_VARIABLE))
         chosen: dict[str, tuple[str, str, str]] = {}
-        for name, value, source in given:
+        for name, value, source in candidates:
             chosen.setdefault(name.lower(), (name, value, source))
-        who = chosen.get("authorization") or next(
-            (each for each in chosen.values() if re.fullmatch(_SECRET, each[0])), None
+        credential = chosen.get("authorization") or next(
+            (header for header in chosen.values() if re.fullmatch(_SECRET_NAME, header[0])), None
         )
-        return cls(tuple((name, value) for name, value, _ in chosen.values()), who[2] if who else None)
+        fields = tuple((name, value) for name, value, _ in chosen.values())
+        return cls(fields, credential[2] if credential else None)
 
     @property
     def secrets(self) -> list[str]:
-        """What must be cut out of any text: header values, and the parts of those that name a scheme first."""
-        values = [value for _, value in self.headers]
+        """The strings to remove from any text: header values, and the part of a value after its scheme (`Bearer`)."""
+        values = [value for _, value in self.fields]
         values += [value.partition(" ")[2] for value in values]
-        return sorted((each for each in values if len(each) >= 6), key=len, reverse=True)
+        return sorted((value for value in values if len(value) >= 6), key=len, reverse=True)
 
 
-def refuse_unexpanded(where: str, value: str) -> None:
-    """Raise ConfigurationError if a client has passed a placeholder on instead of its value."""
+def reject_placeholder(where: str, value: str) -> None:
+    """Raise ConfigurationError if the MCP client passed on a placeholder instead of its value."""
     if "${" in value:
         raise ConfigurationError(
             f"{where} holds an unexpanded placeholder ({redact(value)}): this client does not fill it in. "
@@ -68,13 +78,13 @@ def refuse_unexpanded(where: str, value: str) -> None:
 
 def _from_argument(argument: str, environ: Mapping[str, str]) -> tuple[str, str]:
     name, value = _split(argument, "--header")
-    expanded = re.sub(_VARIABLE, lambda found: _variable(found[1], environ), value)
-    if expanded == value and (re.fullmatch(_SECRET, name) or redact(argument) != argument):
+    expanded = re.sub(_PLACEHOLDER, lambda match: _variable(match[1], environ), value)
+    if expanded == value and (re.fullmatch(_SECRET_NAME, name) or redact(argument) != argument):
         raise ConfigurationError(
             f"--header {name}: a secret in the arguments is visible to every user of this machine. "
-            f"Set {KEY}, use --header-file, or name a variable: --header '{name}: ${{VARIABLE}}'."
+            f"Set {KEY_VARIABLE}, use --header-file, or name a variable: --header '{name}: ${{VARIABLE}}'."
         )
-    return name, _checked(name, expanded, "--header")
+    return name, _checked_value(name, expanded, "--header")
 
 
 def _variable(name: str, environ: Mapping[str, str]) -> str:
@@ -94,21 +104,21 @@ def _from_file(path: Path) -> Iterable[tuple[str, str]]:
     for line in text.splitlines():
         if line.strip() and not line.startswith("#"):
             name, value = _split(line, "The header file")
-            yield name, _checked(name, value, "The header file")
+            yield name, _checked_value(name, value, "The header file")
 
 
 def _split(line: str, where: str) -> tuple[str, str]:
     name, colon, value = line.partition(":")
     if not colon or not re.fullmatch(_NAME, name.strip()):
-        raise ConfigurationError(f"{where}: expected `Name: value`")  # not quoted: the line may be a secret
+        raise ConfigurationError(f"{where}: expected `Name: value`")  # the line is not quoted: it may be a secret
     return name.strip(), value.strip()
 
 
-def _checked(name: str, value: str, where: str) -> str:
+def _checked_value(name: str, value: str, where: str) -> str:
     if "${" in value:
         raise ConfigurationError(f"{where}: the value of {name} holds an unexpanded ${{…}}; put the value itself there")
     if not value or not re.fullmatch(_VALUE, value):
         raise ConfigurationError(f"{where}: the value of {name} is empty or holds characters no header can carry")
-    if re.fullmatch(_OURS, name):
+    if re.fullmatch(_RESERVED, name):
         raise ConfigurationError(f"{where}: {name} is for the bridge to say")
     return value

@@ -1,11 +1,11 @@
-"""Requests to the remote over as few connections as their number in flight allows.
+"""Sends HTTP requests to the remote over as few connections as the number of concurrent requests allows.
 
-A connection that has idled may have been closed on the other side a moment ago. A harmless request then simply takes a
-fresh one; a call that may have run must not, so it only takes a connection that has idled for less than any server's
-limit (uvicorn and Node: 5 seconds).
+The remote may have closed an idle connection a moment ago. A request that is safe to repeat is then sent again on a new
+connection. A call may already have been carried out, so it only uses a connection that has been idle for less time than
+the shortest server timeout (5 seconds, in uvicorn and Node).
 
-A connection is used again only if every byte on it belonged to the request it answered. Anything else that arrives,
-during an answer, behind it or between two requests, ends the connection: it would be taken for the next answer.
+A connection is only reused if every byte on it belonged to the response of its request. Any other data, whether during
+a response, after it or between two requests, closes the connection: it could be mistaken for the next response.
 """
 
 import asyncio
@@ -13,140 +13,142 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 
 from cyberun_mcp import __version__
-from cyberun_mcp.bridge.dialing import dial
-from cyberun_mcp.bridge.endpoint import Endpoint
-from cyberun_mcp.bridge.head import Head
-from cyberun_mcp.bridge.headers import field_lines
-from cyberun_mcp.bridge.http1 import Connection
-from cyberun_mcp.bridge.incoming import Lost, NotHttp
+from cyberun_mcp.bridge.connect import connect
+from cyberun_mcp.bridge.error_texts import remote_unreachable, response_lost
+from cyberun_mcp.bridge.errors import ConnectionLost, InvalidResponse
+from cyberun_mcp.bridge.http_connection import HttpConnection
+from cyberun_mcp.bridge.jsonrpc import REPEATABLE_METHODS
 from cyberun_mcp.bridge.liveness import Liveness
-from cyberun_mcp.bridge.trouble import HARMLESS, answer_lost, unreachable
+from cyberun_mcp.bridge.remote_settings import RemoteSettings
+from cyberun_mcp.bridge.request_headers import field_lines
+from cyberun_mcp.bridge.response_head import ResponseHead
 
-_IDLE = 55.0  # seconds; load balancers cut at 60
-_IDLE_FOR_A_CALL = 4.0
-_LEFTOVERS = 0.5  # seconds the end of a stream may take after the reply, before its connection is given up
-_LARGEST = 64 * 1024 * 1024  # bytes of one answer that is not a stream of events
+_MAX_IDLE = 55.0  # seconds; load balancers close at 60
+_MAX_IDLE_FOR_CALLS = 4.0  # seconds
+_REST_TIMEOUT = 0.5  # seconds; a stream that goes on for longer after the JSON-RPC response loses its connection
+_MAX_BODY = 64 * 1024 * 1024  # bytes of a response that is not an event stream
 
 
-class Answer:
-    """The remote's answer to one request; its body can be read once.
+class HttpResponse:
+    """The remote's response to one request; its body can be read once.
 
-    `silence_broken` is to be called when a comment shows that the remote does not let a stream be silent for long,
-    `doubtful` to be set where the answer holds something meant for another request.
+    The reader of the body calls `on_keep_alive` for a keep-alive comment, and sets `discard_connection` if the body
+    contains a message for another request.
     """
 
-    def __init__(self, head: Head, body: AsyncIterator[bytes], silence_broken: Callable[[], None]) -> None:
+    def __init__(self, head: ResponseHead, body: AsyncIterator[bytes], on_keep_alive: Callable[[], None]) -> None:
         self.status = head.status
         self.headers = head.headers
         self.media_type = head.media_type
         self.pieces = body
-        self.silence_broken = silence_broken
-        self.doubtful = False
+        self.on_keep_alive = on_keep_alive
+        self.discard_connection = False
 
     async def read(self) -> bytes:
-        """The whole body. Raises Lost, or NotHttp where there is no end to it."""
+        """The whole body. Raises ConnectionLost, or InvalidResponse if the body is too large."""
         pieces, size = [], 0
         async for piece in self.pieces:
             pieces.append(piece)
             size += len(piece)
-            if size > _LARGEST:
-                raise NotHttp(f"it is larger than {_LARGEST:,} bytes")
+            if size > _MAX_BODY:
+                raise InvalidResponse(f"it is larger than {_MAX_BODY:,} bytes")
         return b"".join(pieces)
 
 
-class Connections:
-    """The connections to one endpoint; none is opened before the first request."""
+class ConnectionPool:
+    """The connections to one remote; the first request opens the first one."""
 
-    def __init__(self, endpoint: Endpoint, liveness: Liveness) -> None:
-        self._endpoint = endpoint
+    def __init__(self, remote: RemoteSettings, liveness: Liveness) -> None:
+        self._remote = remote
         self._liveness = liveness
-        self._idle: list[Connection] = []  # the longest idle first
-        own = {"Host": endpoint.authority, "User-Agent": f"cyberun-mcp/{__version__} (bridge)"}
-        self._fields = field_lines({**own, "Accept-Encoding": "identity", **dict(endpoint.credentials.headers)})
+        self._idle: list[HttpConnection] = []  # the one that has been idle longest comes first
+        own_headers = {"Host": remote.authority, "User-Agent": f"cyberun-mcp/{__version__} (bridge)"}
+        self._fields = field_lines({**own_headers, "Accept-Encoding": "identity", **dict(remote.headers.fields)})
 
     @contextlib.asynccontextmanager
-    async def exchange(
-        self, verb: str, headers: Mapping[str, str], body: bytes = b"", *, method: str = "", watched: bool = True
-    ) -> AsyncIterator[Answer]:
-        """Send one request and give its answer, as soon as its head is there. Raises Trouble.
+    async def request(
+        self, http_method: str, headers: Mapping[str, str], body: bytes = b"", *, method: str = "", watched: bool = True
+    ) -> AsyncIterator[HttpResponse]:
+        """Send one request and yield its response as soon as the head has arrived. Raises RequestFailed.
 
-        Leaving before the body has ended drops the connection, which tells the remote that nobody waits any more.
-        What is not `watched` may stay silent for ever; a question whether the remote lives is not, and gets a
-        connection of its own, because one that has idled may be as dead as the one in question.
+        `method` is the JSON-RPC method in `body`. Leaving before the end of the response closes the connection, which
+        cancels the request at the remote. A request that is not `watched` may stay silent without limit, and always
+        gets a new connection. That suits a ping: an idle connection may be as dead as the one in question.
         """
         fields = self._fields + field_lines(headers)
-        if verb == "POST":
+        if http_method == "POST":
             fields += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-        request = f"{verb} {self._endpoint.target} HTTP/1.1\r\n{fields}\r\n".encode("latin-1") + body
-        connection, head = await self._ask(request, method, watched)
-        answer = Answer(head, connection.body(head), self._liveness.silence_broken if watched else _ignore)
+        request = f"{http_method} {self._remote.target} HTTP/1.1\r\n{fields}\r\n".encode("latin-1") + body
+        connection, head = await self._send(request, method, watched)
+        on_keep_alive = self._liveness.keep_alive_received if watched else _ignore_keep_alive
+        response = HttpResponse(head, connection.read_body(head), on_keep_alive)
         try:
-            yield answer
-            await _read_leftovers(answer.pieces)
-        except (Lost, NotHttp) as error:
-            answer.doubtful = True
-            raise answer_lost(self._endpoint, method, str(error)) from error
+            yield response
+            await _read_rest(response.pieces)
+        except (ConnectionLost, InvalidResponse) as error:
+            response.discard_connection = True
+            raise response_lost(self._remote, method, str(error)) from error
         finally:
-            self._liveness.release(connection.incoming)
-            if connection.reusable and not answer.doubtful:
+            self._liveness.unwatch(connection.reader)
+            if connection.reusable and not response.discard_connection:
                 self._idle.append(connection)
-                connection.rest()
+                connection.keep_idle()
             else:
                 connection.close()
 
-    async def _ask(self, request: bytes, method: str, watched: bool) -> tuple[Connection, Head]:
-        """A connection and the head of the answer on it."""
-        repeatable = method in HARMLESS
-        used = self._idle_connection(_IDLE if repeatable else _IDLE_FOR_A_CALL) if watched else None
-        connection = used or await self._fresh_connection()
+    async def _send(self, request: bytes, method: str, watched: bool) -> tuple[HttpConnection, ResponseHead]:
+        """Send the request; the connection it went out on, and the head of the response."""
+        repeatable = method in REPEATABLE_METHODS
+        reused = self._take_idle(_MAX_IDLE if repeatable else _MAX_IDLE_FOR_CALLS) if watched else None
+        connection = reused or await self._connect()
         if watched:
-            self._liveness.watch(connection.incoming, method)
+            self._liveness.watch(connection.reader, method)
         try:
-            head = await connection.ask(request)
-        except (Lost, NotHttp) as error:
-            self._drop(connection)
-            if used and repeatable and isinstance(error, Lost):
-                return await self._ask(request, method, watched)
-            raise answer_lost(self._endpoint, method, str(error)) from error
+            head = await connection.send(request)
+        except (ConnectionLost, InvalidResponse) as error:
+            self._discard(connection)
+            if reused and repeatable and isinstance(error, ConnectionLost):
+                return await self._send(request, method, watched)
+            raise response_lost(self._remote, method, str(error)) from error
         except BaseException:
-            self._drop(connection)
+            self._discard(connection)
             raise
-        if head.status == 408 and used and repeatable:  # a farewell to the idle connection has crossed the request
-            self._drop(connection)
-            return await self._ask(request, method, watched)
+        if head.status == 408 and reused and repeatable:  # sent to the idle connection just before the request arrived
+            self._discard(connection)
+            return await self._send(request, method, watched)
         return connection, head
 
-    def _drop(self, connection: Connection) -> None:
-        self._liveness.release(connection.incoming)
+    def _discard(self, connection: HttpConnection) -> None:
+        self._liveness.unwatch(connection.reader)
         connection.close()
 
-    async def _fresh_connection(self) -> Connection:
-        connection = await dial(self._endpoint)
+    async def _connect(self) -> HttpConnection:
+        connection = await connect(self._remote)
         if not connection.usable:
             connection.close()
-            raise unreachable(self._endpoint, "it hung up, or spoke, before anything was asked")
+            raise remote_unreachable(self._remote, "it hung up, or spoke, before anything was asked")
         return connection
 
-    def _idle_connection(self, longest: float) -> Connection | None:
-        """The connection used last, if it has not idled for longer and can still be used; the others age and go."""
+    def _take_idle(self, max_idle: float) -> HttpConnection | None:
+        """The most recently used connection if it is still usable and has idled for at most `max_idle` seconds."""
         now = asyncio.get_running_loop().time()
-        while self._idle and self._idle[0].idle_since < now - _IDLE:
+        while self._idle and self._idle[0].idle_since < now - _MAX_IDLE:
             self._idle.pop(0).close()
-        while self._idle and self._idle[-1].idle_since >= now - longest:
+        while self._idle and self._idle[-1].idle_since >= now - max_idle:
             connection = self._idle.pop()
-            if connection.usable_again:
+            if connection.usable_after_idle:
                 return connection
             connection.close()
         return None
 
 
-async def _read_leftovers(pieces: AsyncIterator[bytes]) -> None:
-    """Read what follows the reply, so that the connection can be used again; whatever happens then concerns no call."""
-    with contextlib.suppress(TimeoutError, Lost, NotHttp):
-        async with asyncio.timeout(_LEFTOVERS):
+async def _read_rest(pieces: AsyncIterator[bytes]) -> None:
+    """Read the response to its end, so that the connection can be reused. Errors no longer matter to the caller."""
+    with contextlib.suppress(TimeoutError, ConnectionLost, InvalidResponse):
+        async with asyncio.timeout(_REST_TIMEOUT):
             async for _ in pieces:
                 continue
 
 
-def _ignore() -> None:
-    """What the remote sends on its own says nothing about how it treats a request."""
+def _ignore_keep_alive() -> None:
+    """Keep-alives outside of a watched request say nothing about how the remote treats a request."""

@@ -1,7 +1,7 @@
-"""What can go wrong between bridge and remote, and the words the client reads about it.
+"""The texts that the client reads when a request to the remote fails.
 
-The first sentence says what happened, the rest what to do. The one question that matters after a lost answer is whether
-the call may have run: then nobody, neither the bridge nor the reader, should simply send it again.
+The first sentence says what happened, the rest says what to do. After a lost response the most important question is
+whether the call may have been carried out: if so, neither the bridge nor the reader should simply send it again.
 """
 
 import json
@@ -9,93 +9,62 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from cyberun_mcp.bridge.credentials import KEY
-from cyberun_mcp.bridge.endpoint import Endpoint
-from cyberun_mcp.errors import CyberunError
+from cyberun_mcp.bridge.configured_headers import KEY_VARIABLE
+from cyberun_mcp.bridge.errors import RemoteUnreachable, RequestFailed
+from cyberun_mcp.bridge.jsonrpc import REPEATABLE_METHODS
+from cyberun_mcp.bridge.remote_settings import RemoteSettings
 
-# Methods that change nothing; every other one, known or not, may have had its effect when its answer is lost.
-HARMLESS = frozenset(
-    {
-        "completion/complete",
-        "initialize",
-        "logging/setLevel",
-        "notifications/cancelled",
-        "notifications/initialized",
-        "ping",
-        "prompts/get",
-        "prompts/list",
-        "resources/list",
-        "resources/read",
-        "resources/subscribe",
-        "resources/templates/list",
-        "resources/unsubscribe",
-        "server/discover",
-        "subscriptions/listen",
-        "tools/list",
-    }
-)
-_KEYS = "https://app.cyberun.cloud → Access → Integration"
-_QUOTED = 300  # characters of a remote's own words
+_KEYS_PAGE = "https://app.cyberun.cloud → Access → Integration"
+_MAX_QUOTE = 300  # characters of a remote's own text
 _TITLE = r"(?is)<title[^>]*>\s*(.*?)\s*</title>"
 
 
-class Trouble(CyberunError):
-    """A message could not be carried, or its answer not brought back. `passing`: the remote may be back in a moment."""
-
-    def __init__(self, text: str, *, passing: bool = False) -> None:
-        super().__init__(text)
-        self.passing = passing
-
-
-class Unreachable(Trouble):
+def remote_unreachable(remote: RemoteSettings, reason: str) -> RemoteUnreachable:
     """There is no connection; nothing was sent."""
-
-
-def unreachable(endpoint: Endpoint, why: str) -> Unreachable:
-    """No connection: nothing was sent."""
-    return Unreachable(
-        endpoint.redact(
-            f"{endpoint.shown} cannot be reached: {why}. Nothing was sent. Check that the server runs, the URL, the "
-            "network and HTTPS_PROXY, then try again; the bridge needs no restart."
-        ),
-        passing=True,
+    return RemoteUnreachable(
+        remote.redact(
+            f"{remote.display_url} cannot be reached: {reason}. Nothing was sent. Check that the server runs, the URL, "
+            "the network and HTTPS_PROXY, then try again; the bridge needs no restart."
+        )
     )
 
 
-def answer_lost(endpoint: Endpoint, method: str, why: str) -> Trouble:
-    """The message was sent, and the connection ended without the answer."""
-    what = f"{endpoint.shown} did not finish its answer: {why}."
-    return Trouble(endpoint.redact(f"{what} {_whether_it_ran(method)}"), passing=method in HARMLESS)
+def response_lost(remote: RemoteSettings, method: str, reason: str) -> RequestFailed:
+    """The message was sent, and the connection ended without a usable response."""
+    text = f"{remote.display_url} did not finish its answer: {reason}. {_whether_it_ran(method)}"
+    return RequestFailed(remote.redact(text), retryable=method in REPEATABLE_METHODS)
 
 
-def no_mcp(endpoint: Endpoint, media_type: str, body: bytes) -> Trouble:
-    """A success, but of something that does not speak MCP."""
-    found = f"HTTP 2xx with {_described(media_type, body)}"
+def not_mcp(remote: RemoteSettings, media_type: str, body: bytes) -> RequestFailed:
+    """The status is a success, but the body is not MCP."""
+    found = f"HTTP 2xx with {_summary(media_type, body)}"
     advice = "Check the URL; a login page or a proxy may stand in between."
-    return Trouble(endpoint.redact(f"{endpoint.shown} did not answer with MCP ({found}). {advice}"))
+    return RequestFailed(remote.redact(f"{remote.display_url} did not answer with MCP ({found}). {advice}"))
 
 
-def refused(endpoint: Endpoint, method: str, status: int, headers: Mapping[str, str], body: bytes) -> Trouble:
-    """An HTTP error of the remote, or of something in front of it."""
+def http_error(
+    remote: RemoteSettings, method: str, status: int, headers: Mapping[str, str], body: bytes
+) -> RequestFailed:
+    """An HTTP error from the remote, or from a gateway in front of it."""
     media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-    said = _described(media_type, body)
-    happened = f"{endpoint.shown} answered HTTP {status}{f': {said}' if said else ''}"
-    advice = _advice(endpoint, method, status, headers)
-    return Trouble(endpoint.redact(f"{happened}. {advice}"), passing=status in (502, 503, 504) and method in HARMLESS)
+    summary = _summary(media_type, body)
+    answered = f"{remote.display_url} answered HTTP {status}{f': {summary}' if summary else ''}"
+    text = f"{answered}. {_advice(remote, method, status, headers)}"
+    return RequestFailed(remote.redact(text), retryable=status in (502, 503, 504) and method in REPEATABLE_METHODS)
 
 
-def session_gone(endpoint: Endpoint) -> Trouble:
-    """The remote forgets the session as soon as it is opened."""
-    return Trouble(
-        f"{endpoint.shown} lost this session, and lost the new one at once. The request was not carried out. "
+def session_lost_again(remote: RemoteSettings) -> RequestFailed:
+    """The remote does not know a session that it has just opened."""
+    return RequestFailed(
+        f"{remote.display_url} lost this session, and lost the new one at once. The request was not carried out. "
         "Several replicas without sticky sessions look like this; try again, or reconnect this server in your client."
     )
 
 
-def _advice(endpoint: Endpoint, method: str, status: int, headers: Mapping[str, str]) -> str:
+def _advice(remote: RemoteSettings, method: str, status: int, headers: Mapping[str, str]) -> str:
     match status:
         case 401:
-            return _about_the_key(endpoint.credentials.source)
+            return _key_advice(remote.headers.credential_source)
         case 403:
             return (
                 "Do not retry: the key lacks permission, belongs to another team, or something in front of the server "
@@ -118,44 +87,50 @@ def _advice(endpoint: Endpoint, method: str, status: int, headers: Mapping[str, 
     return "The same request would fail the same way."
 
 
-def _about_the_key(source: str | None) -> str:
-    ask = f"Ask the user for a key ({_KEYS})"
+def _key_advice(source: str | None) -> str:
+    ask = f"Ask the user for a key ({_KEYS_PAGE})"
     if source is None:
-        return f"No key was sent. {ask}, to be set as {KEY} in this client's configuration, and to restart the client."
-    if source == KEY:
-        return f"Do not retry: the key in {KEY} is invalid, revoked or expired. {ask}, to set {KEY} to it and restart."
+        return (
+            f"No key was sent. {ask}, to be set as {KEY_VARIABLE} in this client's configuration, "
+            "and to restart the client."
+        )
+    if source == KEY_VARIABLE:
+        return (
+            f"Do not retry: the key in {KEY_VARIABLE} is invalid, revoked or expired. "
+            f"{ask}, to set {KEY_VARIABLE} to it and restart."
+        )
     return f"Do not retry: the credential from {source} is invalid, revoked or expired. Correct it there and restart."
 
 
 def _whether_it_ran(method: str) -> str:
-    if method in HARMLESS:
+    if method in REPEATABLE_METHODS:
         return "Nothing was changed by it; try again."
     if method == "tools/call":
         return "The call may have been carried out; check list_tasks before calling again."
     return "It may have been carried out; make sure before sending it again."
 
 
-def _described(media_type: str, body: bytes) -> str:
-    """What a body says, in at most a line: an error's own message, a page's title, or the beginning of a text."""
+def _summary(media_type: str, body: bytes) -> str:
+    """A body in at most one line: the message of an error, the title of a page, or the start of a text."""
     text = body.decode("utf-8", "replace").strip()
     if media_type == "text/html" or text[:1] == "<":
         title = re.search(_TITLE, text)
-        return f"an HTML page ({' '.join(title[1].split())[:_QUOTED]})" if title else "an HTML page"
+        return f"an HTML page ({' '.join(title[1].split())[:_MAX_QUOTE]})" if title else "an HTML page"
     try:
-        said = _message_in(json.loads(text)) if text else ""
+        summary = _error_message(json.loads(text)) if text else ""
     except (ValueError, RecursionError):
-        said = text
-    return " ".join(said.split())[:_QUOTED].rstrip(".") or media_type
+        summary = text
+    return " ".join(summary.split())[:_MAX_QUOTE].rstrip(".") or media_type
 
 
-def _message_in(body: Any) -> str:
-    """The words of the usual error bodies: JSON-RPC's, OAuth's, RFC 9457's, the Cyberun platform's."""
+def _error_message(body: Any) -> str:
+    """The message in the usual error bodies: JSON-RPC, OAuth, RFC 9457, and the Cyberun platform's own."""
     if not isinstance(body, dict):
         return ""
     for name in ("error_description", "error_message", "message", "detail", "error"):
-        found = body.get(name)
-        if isinstance(found, dict):
-            return _message_in(found)
-        if isinstance(found, str):
-            return found
+        value = body.get(name)
+        if isinstance(value, dict):
+            return _error_message(value)
+        if isinstance(value, str):
+            return value
     return ""

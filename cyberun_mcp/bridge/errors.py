@@ -21,9 +21,9 @@ class BridgeError(CyberunError):
 
 
 class RequestFailed(BridgeError):
-    """A message could not be sent, or its response was lost.
+    """A message could not be sent, or its response was lost. `error_texts` has the texts.
 
-    `retryable` is True when sending it again does no harm and may succeed in a moment. The texts come from `error_texts`.
+    `retryable` is True when sending the message again does no harm and may succeed in a moment.
     """
 
     def __init__(self, text: str, *, retryable: bool = False) -> None:

@@ -1,208 +1,173 @@
-"""One message to the remote and everything that comes back for it, in either era; renews a session the remote has lost.
+"""The remote as the relay uses it: headers for both protocol eras, and the session of the 2025 eras.
 
-A message is sent once. The exceptions are proven harmless: a 404 for a session says that nothing was carried out, and
-`connections` may repeat what changes nothing.
+A session that the remote has lost is opened again with the client's own `initialize`. The request that met the 404 is
+then sent once more, which is safe because a 404 for a session means that it was not carried out.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
-from cyberun_mcp.bridge.connections import Connections
-from cyberun_mcp.bridge.endpoint import Endpoint
-from cyberun_mcp.bridge.headers import envelope_headers
-from cyberun_mcp.bridge.liveness import Liveness, Sign
-from cyberun_mcp.bridge.messages import Message
-from cyberun_mcp.bridge.mirrored import Mirrored
-from cyberun_mcp.bridge.replies import Position, Reply, messages, one_line, replies
-from cyberun_mcp.bridge.session import INITIALIZED, PING, Session
-from cyberun_mcp.bridge.trouble import Trouble, Unreachable, answer_lost, refused, session_gone
+from cyberun_mcp.bridge.error_texts import response_lost, session_lost_again
+from cyberun_mcp.bridge.errors import RequestFailed, SessionExpired
+from cyberun_mcp.bridge.jsonrpc import Message
+from cyberun_mcp.bridge.remote_settings import RemoteSettings
+from cyberun_mcp.bridge.request_headers import ParameterHeaders, envelope_headers, session_headers
+from cyberun_mcp.bridge.response_messages import RemoteMessage, StreamPosition
+from cyberun_mcp.bridge.streamable_http import Headers, StreamableHttp
 
-_ACCEPT = {"Accept": "application/json, text/event-stream"}
-_ACCEPT_EVENTS = {"Accept": "text/event-stream"}
-_NOTE_TIMEOUT = 10.0  # seconds until the remote must have taken a notification
-_PING_TIMEOUT = 10.0  # seconds for the answer to a ping, with its connection
-_RELISTEN = 1.0  # seconds before a stream that has ended is asked for again, unless the remote names a time
+INITIALIZED = Message(b'{"jsonrpc":"2.0","method":"notifications/initialized"}', "notifications/initialized", None, {})
 
-Deliver = Callable[[bytes], Awaitable[None]]
-Take = Callable[[Message, Reply, Mapping[str, str]], Awaitable[None]]
+_NOTIFICATION_TIMEOUT = 10.0  # seconds until the remote must have accepted a notification
+_LISTEN_PAUSE = 1.0  # seconds before an ended stream is opened again, unless the remote names a time
+
 logger = logging.getLogger(__name__)
 
 
-class SessionLost(Exception):
-    """The remote does not know the session; the request was not carried out."""
+class Session:
+    """What `initialize` agreed on with a remote of the 2025 eras; `id` is None for a stateless remote."""
+
+    def __init__(self) -> None:
+        self.initialize: Message | None = None  # the client's own message, to open the session again
+        self.version: str | None = None
+        self.id: str | None = None
+
+    def begin(self, initialize: Message) -> None:
+        """The client has sent `initialize`, which ends any previous session."""
+        self.initialize, self.version, self.id = initialize, None, None
+
+    def accept(self, result: Mapping[str, Any], headers: Mapping[str, str]) -> None:
+        """Store the version and the session id from the remote's response."""
+        version = result.get("protocolVersion")
+        self.version = version if isinstance(version, str) else None
+        self.id = headers.get("mcp-session-id")
+
+    @property
+    def must_be_opened(self) -> bool:
+        """Whether `initialize` has never reached the remote, for example because it was down."""
+        return self.initialize is not None and self.version is None
+
+    def headers(self) -> dict[str, str]:
+        """The headers of every message in this session."""
+        return session_headers(self.version, self.id)
 
 
-class Exchange:
-    """The remote, as the relay sees it.
+class RemoteClient:
+    """The client's messages to the remote, and the remote's messages back.
 
-    `deliver` takes the lines meant for the client; `answered` hears of a request just before its reply is delivered.
+    `deliver` writes a line to the client. `on_response` is called with a request just before its response is delivered.
     """
 
-    def __init__(self, endpoint: Endpoint, deliver: Deliver, answered: Callable[[Message], None]) -> None:
+    def __init__(
+        self,
+        remote: RemoteSettings,
+        deliver: Callable[[bytes], Awaitable[None]],
+        on_response: Callable[[Message], None],
+    ) -> None:
         self.session = Session()
-        self._endpoint = endpoint
+        self._remote = remote
         self._deliver = deliver
-        self._answered = answered
-        self._connections = Connections(endpoint, Liveness(self._sign_of_life))
-        self._renewal = asyncio.Lock()
-        self._mirrored = Mirrored()
+        self._on_response = on_response
+        self._http = StreamableHttp(remote, self.session.headers)
+        self._reopening = asyncio.Lock()
+        self._parameter_headers = ParameterHeaders()
         self._listening: asyncio.Task[None] | None = None
 
     async def request(self, message: Message) -> None:
-        """Send a request and deliver what comes up to its reply. Raises Trouble if there is none."""
+        """Send a request and deliver all messages up to its response. Raises RequestFailed if there is no response."""
         version = message.envelope_version
         if version is not None:
-            mirrored = self._mirrored.headers(message.params) if message.method == "tools/call" else {}
-            await self._until_reply(message, envelope_headers(message, version) | mirrored, self._pass_on)
+            headers = envelope_headers(message, version)
+            if message.method == "tools/call":
+                headers |= self._parameter_headers.headers(message.params)
+            await self._http.request(message, headers, self._forward)
         elif message.method == "initialize":
             self.session.begin(message)
-            await self._until_reply(message, {}, self._pass_on)
+            await self._http.request(message, {}, self._forward)
         else:
-            await self._in_session(message)
+            await self._request_in_session(message)
 
-    async def note(self, message: Message) -> None:
-        """Send a notification, or the client's answer to a request of the remote. Raises Trouble."""
+    async def notify(self, message: Message) -> None:
+        """Send a notification, or the client's response to a request of the remote. Raises RequestFailed."""
         version = message.envelope_version
         headers = self.session.headers() if version is None else envelope_headers(message, version)
         try:
-            async with asyncio.timeout(_NOTE_TIMEOUT):
-                await self._send(message, headers)
+            async with asyncio.timeout(_NOTIFICATION_TIMEOUT):
+                await self._http.notify(message, headers)
         except TimeoutError as error:
-            raise answer_lost(self._endpoint, message.method, f"no answer in {_NOTE_TIMEOUT:.0f} s") from error
+            reason = f"no answer in {_NOTIFICATION_TIMEOUT:.0f} s"
+            raise response_lost(self._remote, message.method, reason) from error
         if message.method == INITIALIZED.method and self.session.id is not None:
             if self._listening:
                 self._listening.cancel()
             self._listening = asyncio.create_task(self._listen())
 
-    async def leave(self) -> None:
-        """Tell the remote that the session is over; it may forget it."""
-        async with self._connections.exchange("DELETE", self.session.headers()):
-            return
-
-    async def _sign_of_life(self) -> Sign:
-        """Ask the remote whether it is there. A refusal is an answer too: only a remote that lives can refuse."""
-        headers = _ACCEPT | self.session.headers()
-        try:
-            async with asyncio.timeout(_PING_TIMEOUT):
-                async with self._connections.exchange(
-                    "POST", headers, PING.line, method=PING.method, watched=False
-                ) as answer:
-                    return Sign.ANSWERED if answer.status < 300 or 400 <= answer.status < 500 else Sign.SILENT
-        except Unreachable:
-            return Sign.UNREACHABLE
-        except (Trouble, TimeoutError):
-            return Sign.SILENT
+    async def end_session(self) -> None:
+        """Tell the remote that the session has ended. Raises RequestFailed."""
+        await self._http.delete_session()
 
     async def _listen(self) -> None:
-        """Deliver what the remote says on its own, as long as the session lives; many remotes never do."""
-        session, position = self.session.id, Position()
-        while session == self.session.id:
+        """Deliver what the remote sends outside of any response, for as long as this session lasts."""
+        session_id, position = self.session.id, StreamPosition()
+        while session_id == self.session.id:
             try:
-                async with self._connections.exchange(
-                    "GET", self._resuming(position), method="ping", watched=False
-                ) as answer:
-                    if answer.status != 200 or answer.media_type != "text/event-stream":
-                        return
-                    async for data, body in messages(answer, position):
-                        if "method" in body:  # nobody waits here for an answer
-                            await self._deliver(one_line(data))
-            except Trouble as trouble:
-                logger.debug("%s", trouble)
-            await asyncio.sleep(_RELISTEN if position.retry is None else position.retry)
+                if not await self._http.receive_stream(position, self._deliver):
+                    return
+            except RequestFailed as error:
+                logger.debug("%s", error)
+            await asyncio.sleep(_LISTEN_PAUSE if position.retry is None else position.retry)
 
-    async def _in_session(self, message: Message) -> None:
+    async def _request_in_session(self, message: Message) -> None:
         if self.session.must_be_opened:
-            await self._renew(None)
-        session = self.session.id
+            await self._reopen_session(None)
+        session_id = self.session.id
         try:
-            return await self._until_reply(message, self.session.headers(), self._pass_on)
-        except SessionLost:
-            await self._renew(session)
+            return await self._http.request(message, self.session.headers(), self._forward)
+        except SessionExpired:
+            await self._reopen_session(session_id)
         try:
-            return await self._until_reply(message, self.session.headers(), self._pass_on)
-        except SessionLost as error:
-            raise session_gone(self._endpoint) from error
+            return await self._http.request(message, self.session.headers(), self._forward)
+        except SessionExpired as error:
+            raise session_lost_again(self._remote) from error
 
-    async def _renew(self, lost: str | None) -> None:
-        """Open the session anew, as the client once opened it, unless another call has just done so."""
-        async with self._renewal:
-            opening = self.session.opening
-            if opening is None or self.session.id != lost or (lost is None and not self.session.must_be_opened):
+    async def _reopen_session(self, expired_id: str | None) -> None:
+        """Send the client's `initialize` again, unless another call has just done so."""
+        async with self._reopening:
+            initialize = self.session.initialize
+            if initialize is None or self.session.id != expired_id:
+                return
+            if expired_id is None and not self.session.must_be_opened:
                 return
             logger.warning("The remote has no session for this client; opening one.")
             self.session.id = self.session.version = None
-            await self._until_reply(opening, {}, self._settle_silently)
+            await self._http.request(initialize, {}, self._accept_reopening)
             try:
-                await self.note(INITIALIZED)
-            except Trouble as trouble:  # the request that follows will meet the same, and say so
-                logger.debug("%s", trouble)
+                await self.notify(INITIALIZED)
+            except RequestFailed as error:  # the request that follows will fail the same way and report it
+                logger.debug("%s", error)
 
-    async def _send(self, message: Message, headers: dict[str, str]) -> None:
-        """Send a message that is answered by a status alone."""
-        async with self._connections.exchange("POST", _ACCEPT | headers, message.line, method=message.method) as answer:
-            if answer.status >= 300:
-                content = await answer.read()
-                raise refused(self._endpoint, message.method, answer.status, answer.headers, content)
+    async def _forward(self, request: Message, message: RemoteMessage, headers: Headers) -> None:
+        self._learn(request, message, headers)
+        if message.final:
+            self._on_response(request)
+        await self._deliver(message.line)
 
-    async def _until_reply(self, message: Message, headers: dict[str, str], take: Take) -> None:
-        """Send `message`, and hand to `take` what comes back up to its reply.
+    async def _accept_reopening(self, request: Message, message: RemoteMessage, headers: Headers) -> None:
+        self._learn(request, message, headers)
+        if message.final and "error" in message.body:
+            reason = f"The session could not be opened anew: {message.body['error']}"
+            raise RequestFailed(self._remote.redact(reason))
 
-        A stream that ends before is taken up again where the remote offers that, as some do by design (2025-11-25).
+    def _learn(self, request: Message, message: RemoteMessage, headers: Headers) -> None:
+        """Store what the next requests need from a response: the session, and the arguments to repeat in headers.
+
+        This happens before the client gets the response and can send its next request.
         """
-        position = Position()
-        try:
-            if await self._replied("POST", message, _ACCEPT | headers, take, position):
-                return
-        except Trouble:
-            if not position.last_id:
-                raise
-        read_to = ""
-        while position.last_id != read_to:
-            read_to = position.last_id
-            await asyncio.sleep(position.retry or 0)
-            try:
-                if await self._replied("GET", message, self._resuming(position), take, position):
-                    return
-            except Trouble as trouble:
-                logger.debug("%s", trouble)
-        raise answer_lost(self._endpoint, message.method, "its stream ended without a reply")
-
-    async def _replied(
-        self, verb: str, message: Message, headers: dict[str, str], take: Take, position: Position
-    ) -> bool:
-        """Whether the reply to `message` was in the answer to one HTTP request."""
-        body = message.line if verb == "POST" else b""
-        async with self._connections.exchange(verb, headers, body, method=message.method) as answer:
-            if answer.status == 404 and verb == "POST" and "Mcp-Session-Id" in headers:
-                raise SessionLost
-            async for reply in replies(self._endpoint, answer, message, position):
-                await take(message, reply, answer.headers)
-                if reply.final:
-                    return True
-        return False
-
-    async def _pass_on(self, message: Message, reply: Reply, headers: Mapping[str, str]) -> None:
-        self._settle(message, reply, headers)
-        if reply.final:
-            self._answered(message)
-        await self._deliver(reply.line)
-
-    async def _settle_silently(self, message: Message, reply: Reply, headers: Mapping[str, str]) -> None:
-        self._settle(message, reply, headers)
-        if reply.final and "error" in reply.body:
-            raise Trouble(self._endpoint.redact(f"The session could not be opened anew: {reply.body['error']}"))
-
-    def _settle(self, message: Message, reply: Reply, headers: Mapping[str, str]) -> None:
-        """Take note of what a reply says to us as well, before the client reads it and goes on."""
-        result = reply.body.get("result")
-        if not reply.final or not isinstance(result, dict):
+        result = message.body.get("result")
+        if not message.final or not isinstance(result, dict):
             return
-        if message.method == "initialize":
-            self.session.settle(result, headers)
-        elif message.method == "tools/list":
-            self._mirrored.learn(result)
-
-    def _resuming(self, position: Position) -> dict[str, str]:
-        last = {"Last-Event-ID": position.last_id} if position.last_id else {}
-        return _ACCEPT_EVENTS | self.session.headers() | last
+        if request.method == "initialize":
+            self.session.accept(result, headers)
+        elif request.method == "tools/list":
+            self._parameter_headers.learn(result)

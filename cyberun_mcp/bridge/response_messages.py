@@ -1,7 +1,7 @@
-"""The JSON-RPC messages in the remote's answer to one request, each as a line for the client.
+"""Extracts the JSON-RPC messages from the HTTP response to a request, each as a line for the client.
 
-Nothing that answers another request is passed on: the client would take it for an answer to that one, which may have
-been given already, or come later.
+A message that answers a different request is never forwarded. The client would take it for the response to that
+request, which may already have one, or may still get it.
 """
 
 import json
@@ -9,68 +9,71 @@ import logging
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
-from cyberun_mcp.bridge.connections import Answer
-from cyberun_mcp.bridge.endpoint import Endpoint
-from cyberun_mcp.bridge.events import EventStream
-from cyberun_mcp.bridge.incoming import NotHttp
-from cyberun_mcp.bridge.messages import Id, Message, usable_id
-from cyberun_mcp.bridge.trouble import no_mcp, refused
+from cyberun_mcp.bridge.connection_pool import HttpResponse
+from cyberun_mcp.bridge.error_texts import http_error, not_mcp
+from cyberun_mcp.bridge.errors import InvalidResponse
+from cyberun_mcp.bridge.event_stream import EventStream
+from cyberun_mcp.bridge.jsonrpc import JsonRpcId, Message, usable_id
+from cyberun_mcp.bridge.remote_settings import RemoteSettings
 
-_OURS_TO_WORD = (401, 403, 408, 429)  # what to do about these is known here, and not to the remote
-_ESSENTIAL = ("method", "result", "error")  # one of which every JSON-RPC message has
-_UNATTRIBUTED = (None, "server-error")  # what remotes put for the id of a request they could not read
+_OWN_ADVICE = (401, 403, 408, 429)  # for these, the bridge knows better than the remote what the user should do
+_BODY_KEYS = ("method", "result", "error")  # every JSON-RPC message has one of them
+_UNKNOWN_IDS = (None, "server-error")  # the ids that remotes use for a request they could not parse
 logger = logging.getLogger(__name__)
 
 
-class Position:
-    """How far a stream of events was read, for the remotes that let it be resumed."""
+class StreamPosition:
+    """How far an event stream has been read: what a remote needs to resume it, and the seconds to wait before."""
 
     def __init__(self) -> None:
         self.last_id = ""
         self.retry: float | None = None
 
 
-class Reply(NamedTuple):
-    """A message of the remote. `final`: the response to the request; others are what it says meanwhile."""
+class RemoteMessage(NamedTuple):
+    """A message from the remote; `final` is True for the response to the request, after which nothing follows."""
 
     line: bytes
     body: dict[str, Any]
     final: bool
 
 
-async def replies(endpoint: Endpoint, answer: Answer, request: Message, position: Position) -> AsyncIterator[Reply]:
-    """Everything the remote says to `request`. Raises Trouble where it says it in another language than JSON-RPC."""
-    if answer.headers.get("content-encoding", "identity").lower() != "identity" and answer.status < 300:
-        raise NotHttp("it is compressed, which was not asked for")
-    if answer.status == 200 and answer.media_type == "text/event-stream":
-        async for data, said in messages(answer, position):
-            if (reply := _reply(data, said, request.id)) is not None:
-                yield reply
+async def messages_for(
+    remote: RemoteSettings, response: HttpResponse, request: Message, position: StreamPosition
+) -> AsyncIterator[RemoteMessage]:
+    """The messages in the response to `request`. Raises RequestFailed, ConnectionLost or InvalidResponse."""
+    if response.headers.get("content-encoding", "identity").lower() != "identity" and response.status < 300:
+        raise InvalidResponse("it is compressed, which was not asked for")
+    if response.status == 200 and response.media_type == "text/event-stream":
+        async for data, body in stream_messages(response, position):
+            if (message := _message_for(data, body, request.id)) is not None:
+                yield message
             else:
-                answer.doubtful = True
+                response.discard_connection = True
                 logger.warning("The remote answers another request than the one this stream is for; left out")
         return
-    content = await answer.read()
-    body = _message(content) if answer.media_type == "application/json" else None
-    if answer.status >= 300:
-        known = body is not None and (body.get("id") in _UNATTRIBUTED or _same(body.get("id"), request.id))
-        if body is None or not known or not _is_error(body) or answer.status in _OURS_TO_WORD:
-            raise refused(endpoint, request.method, answer.status, answer.headers, content)
-        yield _readdressed(body, request.id)
-    elif body is None:
-        raise no_mcp(endpoint, answer.media_type, content)
-    elif (reply := _reply(content, body, request.id)) is not None:
-        yield reply
+    content = await response.read()
+    content_body = _parse(content) if response.media_type == "application/json" else None
+    if response.status >= 300:
+        if content_body is None or not _forwards_error(response.status, content_body, request.id):
+            raise http_error(remote, request.method, response.status, response.headers, content)
+        yield _with_id(content_body, request.id)
+    elif content_body is None:
+        raise not_mcp(remote, response.media_type, content)
+    elif (message := _message_for(content, content_body, request.id)) is not None:
+        yield message
     else:
-        raise NotHttp("what came is the answer to another request")
+        raise InvalidResponse("what came is the answer to another request")
 
 
-async def messages(answer: Answer, position: Position) -> AsyncIterator[tuple[bytes, dict[str, Any]]]:
-    """The messages of a stream of events."""
-    events = EventStream(answer.pieces, answer.silence_broken)
+async def stream_messages(
+    response: HttpResponse, position: StreamPosition
+) -> AsyncIterator[tuple[bytes, dict[str, Any]]]:
+    """The messages of an event stream, as bytes and parsed. Updates `position` as it reads."""
+    events = EventStream(response.pieces, response.on_keep_alive)
     async for data in events:
         position.last_id, position.retry = events.last_id, events.retry
-        if (body := _message(data)) is not None:
+        if (body := _parse(data)) is not None:
             yield data, body
         else:
             logger.warning("an event of the remote is no JSON-RPC message (%d bytes); dropped", len(data))
@@ -78,30 +81,36 @@ async def messages(answer: Answer, position: Position) -> AsyncIterator[tuple[by
 
 
 def one_line(content: bytes) -> bytes:
-    """JSON on one line: a newline in it can only stand between its parts, where a blank serves as well."""
+    """JSON on one line. A newline can only stand between two tokens, so a blank can replace it."""
     if b"\n" in content or b"\r" in content:
         content = content.replace(b"\n", b" ").replace(b"\r", b" ")
     return content.strip()
 
 
-def _reply(content: bytes, body: dict[str, Any], request_id: Id | None) -> Reply | None:
-    """The message for the client; None if it answers another request."""
+def _forwards_error(status: int, body: dict[str, Any], request_id: JsonRpcId | None) -> bool:
+    """Whether the client gets the JSON-RPC error of an HTTP error response, instead of a text of the bridge."""
+    ours = body.get("id") in _UNKNOWN_IDS or _same_id(body.get("id"), request_id)
+    return ours and _is_error(body) and status not in _OWN_ADVICE
+
+
+def _message_for(content: bytes, body: dict[str, Any], request_id: JsonRpcId | None) -> RemoteMessage | None:
+    """The message for the client; None if it answers a different request."""
     if "method" in body:
-        return Reply(one_line(content), body, final=False)
-    if _is_error(body) and body.get("id") in _UNATTRIBUTED:
-        return _readdressed(body, request_id)
-    return Reply(one_line(content), body, final=True) if _same(body.get("id"), request_id) else None
+        return RemoteMessage(one_line(content), body, final=False)
+    if _is_error(body) and body.get("id") in _UNKNOWN_IDS:
+        return _with_id(body, request_id)
+    return RemoteMessage(one_line(content), body, final=True) if _same_id(body.get("id"), request_id) else None
 
 
-def _same(found: Any, request_id: Id | None) -> bool:
-    """Whether a response carries the id of the request. 1 may come back as 1.0, but true, which equals it, is no id."""
+def _same_id(found: Any, request_id: JsonRpcId | None) -> bool:
+    """Whether a response has the id of the request. 1.0 may stand for 1, but true, although equal to 1, is no id."""
     return usable_id(found) is not None and bool(found == request_id)
 
 
-def _readdressed(body: dict[str, Any], request_id: Id | None) -> Reply:
-    """An error the remote could not attribute, addressed to the request it answers."""
-    addressed = {**body, "jsonrpc": "2.0", "id": request_id}
-    return Reply(json.dumps(addressed).encode(), addressed, final=True)
+def _with_id(body: dict[str, Any], request_id: JsonRpcId | None) -> RemoteMessage:
+    """An error without the id of its request, completed with that id."""
+    completed = {**body, "jsonrpc": "2.0", "id": request_id}
+    return RemoteMessage(json.dumps(completed).encode(), completed, final=True)
 
 
 def _is_error(body: dict[str, Any]) -> bool:
@@ -109,10 +118,10 @@ def _is_error(body: dict[str, Any]) -> bool:
     return isinstance(error, dict) and isinstance(error.get("code"), int) and isinstance(error.get("message"), str)
 
 
-def _message(content: bytes) -> dict[str, Any] | None:
-    """The JSON-RPC message in `content`, None if there is none."""
+def _parse(content: bytes) -> dict[str, Any] | None:
+    """The JSON-RPC message in `content`; None if there is none."""
     try:
         body = json.loads(content)
     except (ValueError, RecursionError):
         return None
-    return body if isinstance(body, dict) and not body.keys().isdisjoint(_ESSENTIAL) else None
+    return body if isinstance(body, dict) and not body.keys().isdisjoint(_BODY_KEYS) else None
