@@ -19,15 +19,19 @@ ENVELOPE = {
     "io.modelcontextprotocol/clientCapabilities": {},
     "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
 }
-OPENING = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
+INITIALIZE_PARAMS = {
+    "protocolVersion": "2025-11-25",
+    "capabilities": {},
+    "clientInfo": {"name": "test", "version": "1"},
+}
 # The command line, with less patience for a remote that is down, or silent.
 PROGRAM = """
 import json, sys
-from cyberun_mcp.bridge import events, liveness, process
+from cyberun_mcp.bridge import event_stream, liveness, process
 from cyberun_mcp.cli import main
-process.PATIENCE = float(sys.argv.pop(1))
+process.STARTUP_WAIT = float(sys.argv.pop(1))
 for name, seconds in json.loads(sys.argv.pop(1)).items():
-    module = {"SILENCE_BROKEN_AFTER": events}.get(name, liveness)
+    module = {"KEEP_ALIVE_SILENCE": event_stream}.get(name, liveness)
     assert hasattr(module, name)
     setattr(module, name, seconds)
 main()
@@ -36,7 +40,7 @@ main()
 Message = dict[str, Any]
 
 
-class Bridge:
+class BridgeProcess:
     """One bridge process. What it says is read at once, unless `reading` is False."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", reading: bool = True) -> None:
@@ -61,31 +65,31 @@ class Bridge:
     def send(self, *messages: Message) -> None:
         self.write(b"".join(json.dumps({"jsonrpc": "2.0", **each}).encode() + b"\n" for each in messages))
 
-    def line(self, seconds: float = GUARD) -> bytes:
+    def read_line(self, seconds: float = GUARD) -> bytes:
         """The next line. Raises queue.Empty when none comes in time."""
         return self._lines.get(timeout=seconds)
 
     def receive(self, seconds: float = GUARD) -> Message:
-        message: Message = json.loads(self.line(seconds))
+        message: Message = json.loads(self.read_line(seconds))
         return message
 
-    def answer_to(self, request_id: Any, seconds: float = GUARD) -> Message:
+    def response_to(self, request_id: Any, seconds: float = GUARD) -> Message:
         end = time.monotonic() + seconds
         while (message := self.receive(max(0.01, end - time.monotonic()))).get("id") != request_id:
             continue
         return message
 
-    def ask(self, message: Message, seconds: float = GUARD) -> Message:
+    def request(self, message: Message, seconds: float = GUARD) -> Message:
         self.send(message)
-        return self.answer_to(message["id"], seconds)
+        return self.response_to(message["id"], seconds)
 
     def initialize(self, request_id: Any = 0) -> Message:
-        answer = self.ask({"id": request_id, "method": "initialize", "params": OPENING})
+        response = self.request({"id": request_id, "method": "initialize", "params": INITIALIZE_PARAMS})
         self.send({"method": "notifications/initialized"})
-        return answer
+        return response
 
     @property
-    def waits_for_its_remote(self) -> bool:
+    def reports_waiting(self) -> bool:
         """Whether it has found its remote down, and says that it waits."""
         return b"Waiting for it." in b"".join(self._errors)
 
@@ -108,19 +112,19 @@ class Bridge:
 def bridge(
     *arguments: str,
     key: str | None = KEY,
-    patience: float = 10,
-    silence: Mapping[str, float] | None = None,
+    startup_wait: float = 10,
+    liveness_settings: Mapping[str, float] | None = None,
     reading: bool = True,
     environment: Mapping[str, str] | None = None,
-) -> Iterator[Bridge]:
+) -> Iterator[BridgeProcess]:
     with subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(patience), json.dumps(silence or {}), "bridge", *arguments],
+        [sys.executable, "-c", PROGRAM, str(startup_wait), json.dumps(liveness_settings or {}), "bridge", *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=clean_environment(key) | dict(environment or {}),
     ) as process:
-        running = Bridge(process, reading)
+        running = BridgeProcess(process, reading)
         try:
             yield running
         finally:

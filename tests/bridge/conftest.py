@@ -34,6 +34,6 @@ def sdk_remote(mode: str, request: pytest.FixtureRequest) -> SdkRemote:
 
 
 @pytest.fixture
-def modern(mode: str) -> str:
+def call_era(mode: str) -> str:
     """The `era` of a `call` in this mode."""
     return "auto" if mode == "2026" else "legacy"

@@ -23,7 +23,7 @@ class SdkRemote:
     def __init__(self, mode: str) -> None:
         self.mode = mode
         self.port = 0
-        self.said: queue.Queue[str] = queue.Queue()
+        self.output_lines: queue.Queue[str] = queue.Queue()
         self.start()
 
     @property
@@ -49,21 +49,21 @@ class SdkRemote:
 
     def wait_for(self, text: str) -> None:
         """Return once the remote has said so. Raises queue.Empty when it says nothing for too long."""
-        while self.said.get(timeout=GUARD) != text:
+        while self.output_lines.get(timeout=GUARD) != text:
             continue
 
     def _listen(self, stdout: Any) -> None:
         with stdout:
             for line in stdout:
-                self.said.put(line.strip())
+                self.output_lines.put(line.strip())
 
 
-class Asked:
+class ReceivedRequest:
     """One request a scripted remote has got, and the ways to answer it."""
 
     def __init__(self, handler: BaseHTTPRequestHandler, body: bytes) -> None:
         self.handler = handler
-        self.verb = handler.command
+        self.http_method = handler.command
         self.path = handler.path
         self.headers = {name.lower(): value for name, value in handler.headers.items()}
         self.body = body
@@ -73,22 +73,22 @@ class Asked:
         message: dict[str, Any] = json.loads(self.body)
         return message
 
-    def answer(self, status: int, content: bytes = b"", media_type: str = "application/json", **headers: str) -> None:
+    def respond(self, status: int, content: bytes = b"", media_type: str = "application/json", **headers: str) -> None:
         self.handler.send_response(status)
         for name, value in {"Content-Type": media_type, "Content-Length": str(len(content)), **headers}.items():
             self.handler.send_header(name.replace("_", "-"), value)
         self.handler.end_headers()
         self.handler.wfile.write(content)
 
-    def result(self, **headers: str) -> None:
+    def respond_with_result(self, **headers: str) -> None:
         """Answer a request with a result fit for it, and a notification with 202."""
         if "id" not in self.message or "method" not in self.message:
-            return self.answer(202)
+            return self.respond(202)
         result = {"protocolVersion": "2025-11-25", "capabilities": {}, "serverInfo": {"name": "s", "version": "1"}}
         body = {"jsonrpc": "2.0", "id": self.message["id"], "result": result}
-        return self.answer(200, json.dumps(body).encode(), **headers)
+        return self.respond(200, json.dumps(body).encode(), **headers)
 
-    def stream(self) -> Callable[[bytes], None]:
+    def start_stream(self) -> Callable[[bytes], None]:
         """Begin a stream of events; the function sends a piece of it. It ends with the connection."""
         self.handler.send_response(200)
         self.handler.send_header("Content-Type", "text/event-stream")
@@ -104,9 +104,11 @@ class Asked:
 class ScriptedRemote:
     """A remote that does with each request what `script` says, and remembers it in `asked`."""
 
-    def __init__(self, script: Callable[[Asked], None], port: int = 0, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, script: Callable[[ReceivedRequest], None], port: int = 0, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.script = script
-        self.asked: list[Asked] = []
+        self.received: list[ReceivedRequest] = []
         remote = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -121,9 +123,9 @@ class ScriptedRemote:
                     self.close_connection = True
 
             def do_POST(self) -> None:
-                asked = Asked(self, self.rfile.read(int(self.headers.get("Content-Length", 0))))
-                remote.asked.append(asked)
-                remote.script(asked)
+                request = ReceivedRequest(self, self.rfile.read(int(self.headers.get("Content-Length", 0))))
+                remote.received.append(request)
+                remote.script(request)
 
             do_GET = do_DELETE = do_POST  # noqa: N815 - the base class wants these names
 
@@ -146,7 +148,7 @@ class ScriptedRemote:
         return f"http://127.0.0.1:{self.port}/mcp"
 
     def methods(self) -> list[str]:
-        return [asked.message.get("method", "") if asked.body else asked.verb for asked in self.asked]
+        return [request.message.get("method", "") if request.body else request.http_method for request in self.received]
 
     def close(self) -> None:
         self._server.shutdown()
@@ -155,7 +157,9 @@ class ScriptedRemote:
 
 
 @contextmanager
-def scripted(script: Callable[[Asked], None] = Asked.result, **options: Any) -> Iterator[ScriptedRemote]:
+def scripted(
+    script: Callable[[ReceivedRequest], None] = ReceivedRequest.respond_with_result, **options: Any
+) -> Iterator[ScriptedRemote]:
     remote = ScriptedRemote(script, **options)
     try:
         yield remote

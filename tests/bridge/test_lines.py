@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.bridge.client import Bridge, Message, bridge, call, clean_environment
-from tests.bridge.remotes import Asked, ScriptedRemote, event, scripted
+from tests.bridge.client import BridgeProcess, Message, bridge, call, clean_environment
+from tests.bridge.remotes import ReceivedRequest, ScriptedRemote, event, scripted
 
 MEGABYTE = 1024 * 1024
 NOWHERE = "http://127.0.0.1:9/mcp"
@@ -41,17 +41,17 @@ NOWHERE = "http://127.0.0.1:9/mcp"
     ],
 )
 def test_a_malformed_line_is_answered_with_its_own_id(
-    lasting: Bridge, line: bytes, code: int, request_id: int | str | None
+    shared_bridge: BridgeProcess, line: bytes, code: int, request_id: int | str | None
 ) -> None:
-    lasting.write(line + b"\n" + b"\n \r\n" + b'{"jsonrpc":"2.0","id":"after","method":"ping"}\n')
+    shared_bridge.write(line + b"\n" + b"\n \r\n" + b'{"jsonrpc":"2.0","id":"after","method":"ping"}\n')
     if request_id != "nothing":
-        answer = lasting.receive()
-        assert (answer["id"], answer["error"]["code"]) == (request_id, code)
-    assert lasting.receive()["id"] == "after"
+        response = shared_bridge.receive()
+        assert (response["id"], response["error"]["code"]) == (request_id, code)
+    assert shared_bridge.receive()["id"] == "after"
 
 
 @pytest.fixture(scope="module")
-def lasting() -> Iterator[Bridge]:
+def shared_bridge() -> Iterator[BridgeProcess]:
     with scripted() as remote, bridge(remote.url) as client:
         yield client
 
@@ -60,10 +60,10 @@ def in_flight(line: bytes, request_id: object = 1) -> tuple[list[Message], Scrip
     """All that is said to a client that writes `line` while its call is in flight, and then another call."""
     release = threading.Event()
 
-    def script(asked: Asked) -> None:
-        if asked.message.get("id") == request_id:
+    def script(request: ReceivedRequest) -> None:
+        if request.message.get("id") == request_id:
             assert release.wait(30)
-        asked.result()
+        request.respond_with_result()
 
     with scripted(script) as remote, bridge(remote.url) as client:
         client.send(call(request_id, {}))
@@ -95,7 +95,9 @@ def test_only_the_answer_to_a_call_carries_its_id_while_it_is_in_flight(line: by
     assert [message["id"] for message in said] == [None, "after", request_id, "last"]
     assert said[0]["error"]["code"] == -32600
     assert said[2]["result"]
-    assert sorted(str(asked.message["id"]) for asked in remote.asked) == sorted((str(request_id), "after", "last"))
+    assert sorted(str(request.message["id"]) for request in remote.received) == sorted(
+        (str(request_id), "after", "last")
+    )
 
 
 def test_an_id_in_use_is_named_by_the_error_that_cannot_carry_it() -> None:
@@ -104,26 +106,26 @@ def test_an_id_in_use_is_named_by_the_error_that_cannot_carry_it() -> None:
 
 
 def test_ids_of_several_json_types_are_several_calls() -> None:
-    def script(asked: Asked) -> None:
+    def script(request: ReceivedRequest) -> None:
         all_here.wait(30)
-        asked.result()
+        request.respond_with_result()
 
     all_here = threading.Barrier(3)
     with scripted(script) as remote, bridge(remote.url) as client:
         client.send(call(1, {}), call(1.0, {}), call("1", {}))
-        answers = [client.receive(20) for _ in range(3)]
-    assert sorted(repr(each["id"]) for each in answers) == ["'1'", "1", "1.0"]
-    assert all("result" in each for each in answers)
+        responses = [client.receive(20) for _ in range(3)]
+    assert sorted(repr(each["id"]) for each in responses) == ["'1'", "1", "1.0"]
+    assert all("result" in each for each in responses)
 
 
 @pytest.mark.parametrize(("request_id", "wrong"), [(1, True), (0, False), (1, "1"), ("1", 1)])
 def test_an_answer_with_an_id_of_another_json_type_is_not_the_answer(request_id: Any, wrong: Any) -> None:
     body = json.dumps({"jsonrpc": "2.0", "id": wrong, "result": {}}).encode()
-    with scripted(lambda asked: asked.answer(200, body)) as remote, bridge(remote.url) as client:
+    with scripted(lambda request: request.respond(200, body)) as remote, bridge(remote.url) as client:
         client.send(call(request_id, {}))
-        answer = client.receive(20)
-    assert repr(answer["id"]) == repr(request_id)
-    assert "the answer to another request" in answer["error"]["message"]
+        response = client.receive(20)
+    assert repr(response["id"]) == repr(request_id)
+    assert "the answer to another request" in response["error"]["message"]
 
 
 def test_a_line_of_sixteen_megabytes_passes_and_a_longer_one_is_refused() -> None:
@@ -133,11 +135,11 @@ def test_a_line_of_sixteen_megabytes_passes_and_a_longer_one_is_refused() -> Non
         client.write(largest + b"\n")
         assert client.receive()["result"]
         client.write(largest + b"x" * 20 * MEGABYTE + b"\n")
-        answer = client.receive()
-        assert answer["error"]["code"] == -32600
-        assert "16,777,216" in answer["error"]["message"]
-        assert client.ask({"id": 2, "method": "ping"})["result"]
-    assert remote.asked[0].body == largest
+        response = client.receive()
+        assert response["error"]["code"] == -32600
+        assert "16,777,216" in response["error"]["message"]
+        assert client.request({"id": 2, "method": "ping"})["result"]
+    assert remote.received[0].body == largest
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read where Linux tells it")
@@ -145,13 +147,13 @@ def test_a_client_that_stops_reading_holds_the_remote_back_instead_of_filling_th
     sent = 0
     piece = event({"jsonrpc": "2.0", "method": "notifications/message", "params": {"data": "x" * 100_000}})
 
-    def flood(asked: Asked) -> None:
+    def flood(request: ReceivedRequest) -> None:
         nonlocal sent
-        send = asked.stream()
+        send = request.start_stream()
         for _ in range(2000):
             send(piece)
             sent += len(piece)
-        send(event({"jsonrpc": "2.0", "id": asked.message["id"], "result": {}}))
+        send(event({"jsonrpc": "2.0", "id": request.message["id"], "result": {}}))
 
     with scripted(flood) as remote, bridge(remote.url, reading=False) as client:
         client.send(call(1, {}))
@@ -185,9 +187,9 @@ def test_a_client_that_only_writes_is_held_back_too() -> None:
 
 
 def test_input_from_a_file_and_output_to_a_file_work_as_well(tmp_path: Path) -> None:
-    asked, answered = tmp_path / "in", tmp_path / "out"
-    asked.write_bytes(b"{\n" + b'{"id":3,"method":"ping"}')  # the last line has no end
-    with asked.open("rb") as stdin, answered.open("wb") as stdout:
+    request, answered = tmp_path / "in", tmp_path / "out"
+    request.write_bytes(b"{\n" + b'{"id":3,"method":"ping"}')  # the last line has no end
+    with request.open("rb") as stdin, answered.open("wb") as stdout:
         command = [sys.executable, "-m", "cyberun_mcp", "bridge", NOWHERE]
         finished = subprocess.run(
             command, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, env=clean_environment(), timeout=60, check=True

@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from cyberun_mcp.bridge.events import EventStream
-from cyberun_mcp.bridge.incoming import Incoming, Lost
-from cyberun_mcp.bridge.liveness import ASK_AGAIN, QUIET, SILENCE_LIMIT, Liveness, Sign
+from cyberun_mcp.bridge.errors import ConnectionLost
+from cyberun_mcp.bridge.event_stream import EventStream
+from cyberun_mcp.bridge.liveness import PING_AFTER, PING_INTERVAL, SILENCE_LIMIT, Liveness, PingResult
+from cyberun_mcp.bridge.response_reader import ResponseReader
 from tests.bridge.remotes import event
 from tests.properties.virtual_clock import run_at_once
 
@@ -15,40 +16,40 @@ from tests.properties.virtual_clock import run_at_once
 class Remote:
     """What becomes of pings, in order; the last one for ever."""
 
-    def __init__(self, *signs: Sign) -> None:
+    def __init__(self, *signs: PingResult) -> None:
         self._signs = list(signs)
         self.pings: list[float] = []
 
-    async def ping(self) -> Sign:
+    async def ping(self) -> PingResult:
         self.pings.append(asyncio.get_running_loop().time())
         return self._signs.pop(0) if len(self._signs) > 1 else self._signs[0]
 
 
-async def lost_after(liveness: Liveness, incoming: Incoming, method: str = "tools/call") -> tuple[float, str]:
+async def lost_after(liveness: Liveness, reader: ResponseReader, method: str = "tools/call") -> tuple[float, str]:
     """When a request on this connection is given up, in virtual seconds, and why."""
-    liveness.watch(incoming, method)
+    liveness.watch(reader, method)
     try:
-        while await incoming.some(10):
+        while await reader.read_some(10):
             continue
-    except Lost as lost:
+    except ConnectionLost as lost:
         return asyncio.get_running_loop().time(), str(lost)
     finally:
-        liveness.release(incoming)
+        liveness.unwatch(reader)
     pytest.fail("it has ended in good order")
 
 
-async def say(incoming: Incoming, every: float, times: int) -> None:
+async def say(reader: ResponseReader, every: float, times: int) -> None:
     for _ in range(times):
         await asyncio.sleep(every)
-        incoming.feed_data(b".")
+        reader.feed_data(b".")
 
 
 def test_a_remote_that_works_in_silence_is_asked_now_and_then_and_waited_for_up_to_the_limit() -> None:
     async def program() -> None:
-        remote = Remote(Sign.ANSWERED)
-        when, why = await lost_after(Liveness(remote.ping), Incoming())
+        remote = Remote(PingResult.ANSWERED)
+        when, why = await lost_after(Liveness(remote.ping), ResponseReader())
         assert (when, why) == (SILENCE_LIMIT, "it has sent nothing for 300 s, and answers a ping on another connection")
-        assert remote.pings[:2] == [QUIET, QUIET + ASK_AGAIN]
+        assert remote.pings[:2] == [PING_AFTER, PING_AFTER + PING_INTERVAL]
         assert remote.pings[-1] == SILENCE_LIMIT
 
     run_at_once(program)
@@ -56,21 +57,21 @@ def test_a_remote_that_works_in_silence_is_asked_now_and_then_and_waited_for_up_
 
 def test_a_remote_that_used_to_break_silences_and_answers_a_ping_has_lost_the_stream() -> None:
     async def program() -> None:
-        remote = Remote(Sign.ANSWERED)
+        remote = Remote(PingResult.ANSWERED)
         liveness = Liveness(remote.ping)
-        liveness.silence_broken()
-        assert (await lost_after(liveness, Incoming()))[0] == QUIET
-        assert remote.pings == [QUIET]
+        liveness.keep_alive_received()
+        assert (await lost_after(liveness, ResponseReader()))[0] == PING_AFTER
+        assert remote.pings == [PING_AFTER]
 
     run_at_once(program)
 
 
 def test_a_remote_that_is_too_busy_for_a_ping_is_waited_for_though_it_used_to_break_silences() -> None:
     async def program() -> None:
-        remote = Remote(Sign.SILENT)
+        remote = Remote(PingResult.NO_ANSWER)
         liveness = Liveness(remote.ping)
-        liveness.silence_broken()
-        when, why = await lost_after(liveness, Incoming())
+        liveness.keep_alive_received()
+        when, why = await lost_after(liveness, ResponseReader())
         assert (when, why) == (SILENCE_LIMIT, "it has sent nothing for 300 s, and does not answer a ping either")
 
     run_at_once(program)
@@ -79,16 +80,25 @@ def test_a_remote_that_is_too_busy_for_a_ping_is_waited_for_though_it_used_to_br
 @pytest.mark.parametrize(
     ("signs", "pings"),
     [
-        ([Sign.UNREACHABLE], 2),
-        ([Sign.UNREACHABLE, Sign.SILENT, Sign.UNREACHABLE, Sign.ANSWERED, Sign.UNREACHABLE], 6),
+        ([PingResult.UNREACHABLE], 2),
+        (
+            [
+                PingResult.UNREACHABLE,
+                PingResult.NO_ANSWER,
+                PingResult.UNREACHABLE,
+                PingResult.ANSWERED,
+                PingResult.UNREACHABLE,
+            ],
+            6,
+        ),
     ],
 )
-def test_a_remote_that_cannot_be_reached_twice_in_a_row_is_given_up(signs: list[Sign], pings: int) -> None:
+def test_a_remote_that_cannot_be_reached_twice_in_a_row_is_given_up(signs: list[PingResult], pings: int) -> None:
     async def program() -> None:
         remote = Remote(*signs)
-        when, why = await lost_after(Liveness(remote.ping), Incoming())
+        when, why = await lost_after(Liveness(remote.ping), ResponseReader())
         assert len(remote.pings) == pings
-        assert when == QUIET + (pings - 1) * ASK_AGAIN
+        assert when == PING_AFTER + (pings - 1) * PING_INTERVAL
         assert why.endswith("and cannot be reached any more")
 
     run_at_once(program)
@@ -96,22 +106,22 @@ def test_a_remote_that_cannot_be_reached_twice_in_a_row_is_given_up(signs: list[
 
 def test_a_remote_that_says_anything_from_time_to_time_is_never_asked() -> None:
     async def program() -> None:
-        remote, incoming = Remote(Sign.UNREACHABLE), Incoming()
-        saying = asyncio.create_task(say(incoming, QUIET - 1, times=100))
-        await lost_after(Liveness(remote.ping), incoming)
+        remote, reader = Remote(PingResult.UNREACHABLE), ResponseReader()
+        saying = asyncio.create_task(say(reader, PING_AFTER - 1, times=100))
+        await lost_after(Liveness(remote.ping), reader)
         assert saying.done()
         assert len(remote.pings) == 2
-        assert remote.pings[0] == 100 * (QUIET - 1) + QUIET
+        assert remote.pings[0] == 100 * (PING_AFTER - 1) + PING_AFTER
 
     run_at_once(program)
 
 
 def test_a_client_that_does_not_read_is_no_silence_of_the_remote() -> None:
     async def program() -> None:
-        remote, incoming = Remote(Sign.UNREACHABLE), Incoming()
-        Liveness(remote.ping).watch(incoming, "tools/call")
+        remote, reader = Remote(PingResult.UNREACHABLE), ResponseReader()
+        Liveness(remote.ping).watch(reader, "tools/call")
         await asyncio.sleep(10 * SILENCE_LIMIT)  # nobody waits for more of the answer
-        assert incoming.silent_for == 0
+        assert reader.silent_for == 0
         assert remote.pings == []
 
     run_at_once(program)
@@ -119,24 +129,24 @@ def test_a_client_that_does_not_read_is_no_silence_of_the_remote() -> None:
 
 def test_any_number_of_silent_requests_is_one_question() -> None:
     async def program() -> None:
-        remote = Remote(Sign.ANSWERED)
+        remote = Remote(PingResult.ANSWERED)
         liveness = Liveness(remote.ping)
-        liveness.silence_broken()
-        await asyncio.gather(*(lost_after(liveness, Incoming()) for _ in range(50)))
-        assert remote.pings == [QUIET]
+        liveness.keep_alive_received()
+        await asyncio.gather(*(lost_after(liveness, ResponseReader()) for _ in range(50)))
+        assert remote.pings == [PING_AFTER]
 
     run_at_once(program)
 
 
 def test_nobody_asks_when_nobody_waits() -> None:
     async def program() -> None:
-        remote = Remote(Sign.UNREACHABLE)
+        remote = Remote(PingResult.UNREACHABLE)
         liveness = Liveness(remote.ping)
         for _ in range(3):
-            incoming = Incoming()
-            liveness.watch(incoming, "tools/call")
-            liveness.release(incoming)
-            await asyncio.sleep(10 * QUIET)
+            reader = ResponseReader()
+            liveness.watch(reader, "tools/call")
+            liveness.unwatch(reader)
+            await asyncio.sleep(10 * PING_AFTER)
         assert remote.pings == []
 
     run_at_once(program)
@@ -144,12 +154,12 @@ def test_nobody_asks_when_nobody_waits() -> None:
 
 def test_a_subscription_may_be_silent_for_hours_with_a_remote_that_breaks_no_silence() -> None:
     async def program() -> None:
-        remote, incoming = Remote(Sign.UNREACHABLE), Incoming()
+        remote, reader = Remote(PingResult.UNREACHABLE), ResponseReader()
         liveness = Liveness(remote.ping)
-        waiting = asyncio.create_task(lost_after(liveness, incoming, "subscriptions/listen"))
+        waiting = asyncio.create_task(lost_after(liveness, reader, "subscriptions/listen"))
         await asyncio.sleep(10 * SILENCE_LIMIT)
         assert remote.pings == []
-        liveness.silence_broken()
+        liveness.keep_alive_received()
         await waiting
         assert len(remote.pings) == 1
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cyberun_mcp.bridge.endpoint import HOSTED, Endpoint, endpoint
+from cyberun_mcp.bridge.remote_settings import HOSTED_URL, RemoteSettings, load_remote_settings
 from cyberun_mcp.errors import ConfigurationError
 from tests.bridge.client import KEY, bridge
 from tests.bridge.remotes import scripted
@@ -13,16 +13,18 @@ from tests.bridge.remotes import scripted
 LOCAL = "http://127.0.0.1:1/mcp"
 
 
-def made(*headers: str, url: str = LOCAL, file: Path | None = None, allow_http: bool = False, **env: str) -> Endpoint:
-    return endpoint(url, headers, file, allow_http=allow_http, environ=env)
+def made(
+    *headers: str, url: str = LOCAL, file: Path | None = None, allow_http: bool = False, **env: str
+) -> RemoteSettings:
+    return load_remote_settings(url, headers, file, allow_http=allow_http, environ=env)
 
 
-def headers_of(remote: Endpoint) -> dict[str, str]:
-    return dict(remote.credentials.headers)
+def headers_of(remote: RemoteSettings) -> dict[str, str]:
+    return dict(remote.headers.fields)
 
 
 def test_without_an_address_the_bridge_goes_to_the_hosted_endpoint() -> None:
-    remote = made(url=HOSTED)
+    remote = made(url=HOSTED_URL)
     assert (remote.host, remote.port, remote.target) == ("core.cyberun.cloud", 443, "/api/v1/mcp")
     assert remote.tls is not None
 
@@ -35,8 +37,8 @@ def test_the_key_of_the_environment_is_the_default() -> None:
 @pytest.mark.parametrize("written", ["Authorization: Bearer ${TOKEN}", "authorization:Bearer ${TOKEN}"])
 def test_a_header_may_name_a_variable_and_wins_over_the_key(written: str) -> None:
     remote = made(written, TOKEN="t-1", CYBERUN_API_KEY=KEY)
-    assert [value for _, value in remote.credentials.headers] == ["Bearer t-1"]
-    assert remote.credentials.source == "--header"
+    assert [value for _, value in remote.headers.fields] == ["Bearer t-1"]
+    assert remote.headers.credential_source == "--header"
 
 
 def test_a_header_file_brings_headers_and_says_when_others_can_read_it(
@@ -47,7 +49,7 @@ def test_a_header_file_brings_headers_and_says_when_others_can_read_it(
     file.chmod(0o600)
     remote = made(file=file, CYBERUN_API_KEY=KEY)
     assert headers_of(remote) == {"Authorization": "Bearer from-file", "X-Team": "a: b"}
-    assert remote.credentials.source == "--header-file"
+    assert remote.headers.credential_source == "--header-file"
     assert caplog.messages == []
     if sys.platform != "win32":
         file.chmod(0o644)
@@ -116,5 +118,5 @@ def test_a_refusal_ends_the_process_with_words_and_nothing_on_stdout() -> None:
 
 def test_without_a_key_the_bridge_serves_remotes_that_want_none() -> None:
     with scripted() as remote, bridge(remote.url, key=None) as client:
-        assert client.ask({"id": 1, "method": "ping"})["result"]
-    assert "authorization" not in remote.asked[0].headers
+        assert client.request({"id": 1, "method": "ping"})["result"]
+    assert "authorization" not in remote.received[0].headers

@@ -5,40 +5,40 @@ from collections.abc import Callable
 import pytest
 
 from tests.bridge.client import KEY, bridge, call
-from tests.bridge.remotes import Asked, event, scripted
+from tests.bridge.remotes import ReceivedRequest, event, scripted
 from tests.waiting import GUARD
 
 PAGE = b"<!doctype html><html><head><title>Just a\n moment</title></head></html>"
-Script = Callable[[Asked], None]
+Script = Callable[[ReceivedRequest], None]
 
 MAY_HAVE_RUN = "The call may have been carried out; check list_tasks before calling again."
 
 
 def refusal(status: int, content: bytes = b"", media_type: str = "application/json", **headers: str) -> Script:
-    return lambda asked: asked.answer(status, content, media_type, **headers)
+    return lambda request: request.respond(status, content, media_type, **headers)
 
 
-def cut_short(asked: Asked) -> None:
-    asked.handler.send_response(200)
-    asked.handler.send_header("Content-Type", "application/json")
-    asked.handler.send_header("Content-Length", "1000")
-    asked.handler.end_headers()
-    asked.handler.wfile.write(b'{"jsonrpc":')
-    asked.handler.close_connection = True
+def cut_short(request: ReceivedRequest) -> None:
+    request.handler.send_response(200)
+    request.handler.send_header("Content-Type", "application/json")
+    request.handler.send_header("Content-Length", "1000")
+    request.handler.end_headers()
+    request.handler.wfile.write(b'{"jsonrpc":')
+    request.handler.close_connection = True
 
 
-def stream_without_reply(asked: Asked) -> None:
-    asked.stream()(event({"jsonrpc": "2.0", "method": "notifications/message", "params": {}}))
-    asked.handler.close_connection = True
+def stream_without_reply(request: ReceivedRequest) -> None:
+    request.start_stream()(event({"jsonrpc": "2.0", "method": "notifications/message", "params": {}}))
+    request.handler.close_connection = True
 
 
-def silence(asked: Asked) -> None:
-    asked.handler.close_connection = True
+def close_without_response(request: ReceivedRequest) -> None:
+    request.handler.close_connection = True
 
 
-def noise(asked: Asked) -> None:
-    asked.handler.wfile.write(b"220 mail.example.com ESMTP\r\n\r\n")
-    asked.handler.close_connection = True
+def noise(request: ReceivedRequest) -> None:
+    request.handler.wfile.write(b"220 mail.example.com ESMTP\r\n\r\n")
+    request.handler.close_connection = True
 
 
 OAUTH_BODY = b'{"error":"invalid_token","error_description":"no such key"}'
@@ -64,41 +64,41 @@ ELSEWHERE = "https://elsewhere.example/mcp"
         (refusal(202), ["did not answer with MCP"]),
         (stream_without_reply, ["its stream ended without a reply", MAY_HAVE_RUN]),
         (cut_short, ["closed in the middle of an answer", MAY_HAVE_RUN]),
-        (silence, ["connection closed", MAY_HAVE_RUN]),
+        (close_without_response, ["connection closed", MAY_HAVE_RUN]),
         (noise, ["not an HTTP answer", MAY_HAVE_RUN]),
     ],
 )
 def test_the_waiting_call_is_told_and_the_next_one_works(script: Script, words: list[str]) -> None:
     with scripted() as remote, bridge(remote.url) as client:
-        client.ask({"id": 0, "method": "ping"})
+        client.request({"id": 0, "method": "ping"})
         remote.script = script
-        error = client.ask(call("a", {}))["error"]
-        remote.script = Asked.result
-        assert client.ask(call("b", {}))["result"]
+        error = client.request(call("a", {}))["error"]
+        remote.script = ReceivedRequest.respond_with_result
+        assert client.request(call("b", {}))["result"]
     assert error["code"] == -32603
     for each in words:
         assert each in error["message"]
 
 
 def test_a_call_is_never_sent_twice_however_its_answer_was_lost() -> None:
-    for script in (cut_short, stream_without_reply, silence, noise, refusal(502)):
+    for script in (cut_short, stream_without_reply, close_without_response, noise, refusal(502)):
         with scripted(script) as remote, bridge(remote.url) as client:
-            assert client.ask(call(1, {}))["error"]
-        assert len(remote.asked) == 1
+            assert client.request(call(1, {}))["error"]
+        assert len(remote.received) == 1
 
 
 def test_a_connection_that_breaks_after_the_reply_makes_no_second_answer() -> None:
-    def break_after_the_reply(asked: Asked) -> None:
-        asked.handler.send_response(200)
-        asked.handler.send_header("Content-Type", "text/event-stream")
-        asked.handler.send_header("Transfer-Encoding", "chunked")
-        asked.handler.end_headers()
-        piece = event({"jsonrpc": "2.0", "id": asked.message["id"], "result": {}})
-        asked.handler.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
-        asked.handler.close_connection = True
+    def break_after_the_reply(request: ReceivedRequest) -> None:
+        request.handler.send_response(200)
+        request.handler.send_header("Content-Type", "text/event-stream")
+        request.handler.send_header("Transfer-Encoding", "chunked")
+        request.handler.end_headers()
+        piece = event({"jsonrpc": "2.0", "id": request.message["id"], "result": {}})
+        request.handler.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+        request.handler.close_connection = True
 
     with scripted(break_after_the_reply) as remote, bridge(remote.url) as client:
-        assert client.ask(call(1, {}))["result"] == {}
+        assert client.request(call(1, {}))["result"] == {}
         client.send(call(2, {}))
         assert client.receive()["id"] == 2
 
@@ -106,28 +106,28 @@ def test_a_connection_that_breaks_after_the_reply_makes_no_second_answer() -> No
 def test_what_changes_nothing_is_asked_again_when_its_idle_connection_had_gone() -> None:
     with scripted() as remote, bridge(remote.url) as client:
 
-        def answer_once_then_hang_up(asked: Asked) -> None:
-            silence(asked) if len(remote.asked) == 2 else asked.result()
+        def answer_once_then_hang_up(request: ReceivedRequest) -> None:
+            close_without_response(request) if len(remote.received) == 2 else request.respond_with_result()
 
         remote.script = answer_once_then_hang_up
-        client.ask({"id": 1, "method": "tools/list"})
-        assert client.ask({"id": 2, "method": "tools/list"})["result"]
-    assert len(remote.asked) == 3
+        client.request({"id": 1, "method": "tools/list"})
+        assert client.request({"id": 2, "method": "tools/list"})["result"]
+    assert len(remote.received) == 3
 
 
 @pytest.mark.parametrize(
     ("method", "words"), [("tools/list", "try again"), ("vendor/odd", "It may have been carried out")]
 )
 def test_only_what_may_have_had_an_effect_is_said_to_may_have_run(method: str, words: str) -> None:
-    with scripted(silence) as remote, bridge(remote.url) as client:
-        message = client.ask({"id": 1, "method": method})["error"]["message"]
+    with scripted(close_without_response) as remote, bridge(remote.url) as client:
+        message = client.request({"id": 1, "method": method})["error"]["message"]
     assert words in message
     assert ("may have been" in message) is (method == "vendor/odd")
 
 
 def test_without_a_key_a_401_says_which_variable_to_set() -> None:
     with scripted(refusal(401)) as remote, bridge(remote.url, key=None) as client:
-        message = client.ask({"id": 1, "method": "initialize"})["error"]["message"]
+        message = client.request({"id": 1, "method": "initialize"})["error"]["message"]
     assert "No key was sent" in message
     assert "to be set as CYBERUN_API_KEY" in message
 
@@ -136,18 +136,18 @@ def test_a_remote_that_repeats_the_key_is_not_quoted_with_it() -> None:
     odd = "plain-secret-without-any-form"
     page = f"<title>{odd}</title>".encode()
 
-    def tell(asked: Asked) -> None:
-        if asked.message["id"] == 1:
-            return asked.answer(400, b"you sent " + asked.headers["authorization"].encode(), "text/plain")
-        return asked.answer(502, page, "text/html")
+    def tell(request: ReceivedRequest) -> None:
+        if request.message["id"] == 1:
+            return request.respond(400, b"you sent " + request.headers["authorization"].encode(), "text/plain")
+        return request.respond(502, page, "text/html")
 
     arguments = ("--header", "X-Api-Key: ${ODD}")
     with scripted(tell) as remote, bridge(remote.url, *arguments, environment={"ODD": odd}) as client:
-        answers = [client.ask(call(number, {}))["error"]["message"] for number in (1, 2)]
+        responses = [client.request(call(number, {}))["error"]["message"] for number in (1, 2)]
         client.stdin.close()
         client.process.wait(GUARD)
-        said = client.errors() + "".join(answers)
-    assert remote.asked[0].headers["x-api-key"] == odd
+        said = client.errors() + "".join(responses)
+    assert remote.received[0].headers["x-api-key"] == odd
     assert "you sent" in said
     assert KEY not in said
     assert odd not in said

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from tests.bridge.client import bridge, call
-from tests.bridge.remotes import Asked, event, scripted
+from tests.bridge.remotes import ReceivedRequest, event, scripted
 from tests.waiting import GUARD, wait_until
 
 WAYS = ["end of input", "SIGINT", "SIGTERM"]
@@ -22,13 +22,13 @@ def test_the_bridge_ends_even_with_a_call_in_flight(how: str, busy: bool) -> Non
         pytest.skip("signals of this kind are POSIX")
     ended = threading.Event()
 
-    def hang(asked: Asked) -> None:
-        if asked.verb == "POST" and asked.message["method"] == "tools/call":
-            send = asked.stream()
+    def hang(request: ReceivedRequest) -> None:
+        if request.http_method == "POST" and request.message["method"] == "tools/call":
+            send = request.start_stream()
             send(event({"jsonrpc": "2.0", "method": "notifications/message"}))
             ended.wait(2 * GUARD)
         else:
-            asked.result() if asked.verb == "POST" else asked.answer(405)
+            request.respond_with_result() if request.http_method == "POST" else request.respond(405)
 
     with scripted(hang) as remote, bridge(remote.url) as client:
         client.initialize()
@@ -46,9 +46,9 @@ def test_the_bridge_ends_even_with_a_call_in_flight(how: str, busy: bool) -> Non
 
 
 def test_a_bridge_that_waits_for_its_remote_ends_too() -> None:
-    with bridge("http://127.0.0.1:9/mcp", patience=3600) as client:
+    with bridge("http://127.0.0.1:9/mcp", startup_wait=3600) as client:
         client.send({"id": 1, "method": "initialize"})
-        wait_until(lambda: client.waits_for_its_remote)
+        wait_until(lambda: client.reports_waiting)
         client.stdin.close()
         assert client.process.wait(GUARD) == 0
 
@@ -62,17 +62,17 @@ def test_a_client_that_closes_its_end_of_stdout_ends_the_bridge() -> None:
 
 
 def test_a_session_is_closed_at_the_end() -> None:
-    def script(asked: Asked) -> None:
-        asked.answer(405) if asked.verb == "GET" else asked.answer(200) if asked.verb == "DELETE" else asked.result(
-            Mcp_Session_Id="s"
-        )
+    def script(request: ReceivedRequest) -> None:
+        request.respond(405) if request.http_method == "GET" else request.respond(
+            200
+        ) if request.http_method == "DELETE" else request.respond_with_result(Mcp_Session_Id="s")
 
     with scripted(script) as remote, bridge(remote.url) as client:
         client.initialize()
-        client.ask({"id": 1, "method": "ping"})
+        client.request({"id": 1, "method": "ping"})
         client.stdin.close()
         client.process.wait(GUARD)
-    [closed] = [asked for asked in remote.asked if asked.verb == "DELETE"]
+    [closed] = [request for request in remote.received if request.http_method == "DELETE"]
     assert closed.headers["mcp-session-id"] == "s"
 
 

@@ -17,11 +17,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from cyberun_mcp.bridge.endpoint import endpoint
+from cyberun_mcp.bridge.remote_settings import load_remote_settings
 from cyberun_mcp.errors import ConfigurationError
 from tests.bridge.client import KEY, bridge, call
-from tests.bridge.raw_remote import STRAY_408, Peer, answer, raw_remote, result
-from tests.bridge.remotes import Asked, scripted
+from tests.bridge.raw_remote import STRAY_408, RawConnection, http_response, raw_remote, result_message
+from tests.bridge.remotes import ReceivedRequest, scripted
 
 NAME = "mcp.cyberun.test"  # known to the proxy of these tests, and to no name server
 
@@ -66,7 +66,7 @@ class Tunnels(socketserver.ThreadingTCPServer):
     def __init__(self, target: int) -> None:
         super().__init__(("127.0.0.1", 0), Tunnel)
         self.target = target
-        self.asked: list[str] = []
+        self.received: list[str] = []
 
 
 class Tunnel(socketserver.StreamRequestHandler):
@@ -76,7 +76,7 @@ class Tunnel(socketserver.StreamRequestHandler):
         lines = []
         while line := self.rfile.readline().strip():
             lines.append(line.decode())
-        self.server.asked.append("\n".join(lines))
+        self.server.received.append("\n".join(lines))
         if self.server.target == 0:
             self.wfile.write(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
             return
@@ -120,24 +120,24 @@ def test_a_certificate_of_an_authority_in_ssl_cert_file_is_trusted(authority: Au
             f"https://127.0.0.1:{remote.port}/mcp", environment={"SSL_CERT_FILE": str(authority.certificate)}
         ) as client,
     ):
-        assert client.ask({"id": 1, "method": "ping"})["result"]
+        assert client.request({"id": 1, "method": "ping"})["result"]
 
 
 def test_with_tls_a_connection_is_used_again_until_something_comes_that_was_not_asked_for(
     authority: Authority,
 ) -> None:
-    def script(asked: Asked) -> None:
-        behind = STRAY_408 if asked.message["id"] == 3 else b""
-        asked.handler.wfile.write(answer(result(asked.message["id"])) + behind)
+    def script(request: ReceivedRequest) -> None:
+        behind = STRAY_408 if request.message["id"] == 3 else b""
+        request.handler.wfile.write(http_response(result_message(request.message["id"])) + behind)
 
     environment = {"SSL_CERT_FILE": str(authority.certificate)}
     with (
         scripted(script, tls=authority.server) as remote,
         bridge(f"https://127.0.0.1:{remote.port}/mcp", environment=environment) as client,
     ):
-        answers = [client.ask({"id": number, "method": "tools/list"}) for number in range(1, 7)]
-    assert all("result" in each for each in answers)
-    ports = [asked.handler.client_address[1] for asked in remote.asked]
+        responses = [client.request({"id": number, "method": "tools/list"}) for number in range(1, 7)]
+    assert all("result" in each for each in responses)
+    ports = [request.handler.client_address[1] for request in remote.received]
     assert len(set(ports[:3])) == len(set(ports[3:])) == 1
     assert len(set(ports)) == 2
 
@@ -145,12 +145,12 @@ def test_with_tls_a_connection_is_used_again_until_something_comes_that_was_not_
 def test_a_certificate_nobody_vouches_for_is_refused_and_the_key_stays_here(authority: Authority) -> None:
     with (
         scripted(tls=authority.server) as remote,
-        bridge(f"https://127.0.0.1:{remote.port}/mcp", patience=0) as client,
+        bridge(f"https://127.0.0.1:{remote.port}/mcp", startup_wait=0) as client,
     ):
-        message = client.ask({"id": 1, "method": "initialize"})["error"]["message"]
+        message = client.request({"id": 1, "method": "initialize"})["error"]["message"]
     assert "its certificate is not trusted" in message
     assert "SSL_CERT_FILE" in message
-    assert remote.asked == []
+    assert remote.received == []
 
 
 def test_a_certificate_for_another_name_is_refused(authority: Authority) -> None:
@@ -160,8 +160,8 @@ def test_a_certificate_for_another_name_is_refused(authority: Authority) -> None
             f"https://localhost:{remote.port}/mcp", environment={"SSL_CERT_FILE": str(authority.certificate)}
         ) as client,
     ):
-        assert "not trusted" in client.ask({"id": 1, "method": "ping"})["error"]["message"]
-    assert remote.asked == []
+        assert "not trusted" in client.request({"id": 1, "method": "ping"})["error"]["message"]
+    assert remote.received == []
 
 
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy"])
@@ -171,32 +171,35 @@ def test_https_goes_through_the_tunnel_of_a_proxy_which_sees_neither_key_nor_mes
     with scripted(tls=authority.server) as remote, proxy(remote.port) as tunnels:
         environment = {variable: address(tunnels, "me:p%40ss@"), "SSL_CERT_FILE": str(authority.certificate)}
         with bridge(f"https://{NAME}/mcp", environment=environment) as client:
-            assert client.ask({"id": 1, "method": "ping"})["result"]
-    [head] = tunnels.asked
+            assert client.request({"id": 1, "method": "ping"})["result"]
+    [head] = tunnels.received
     assert head.startswith(f"CONNECT {NAME}:443 HTTP/1.1\n")
     assert "Proxy-Authorization: Basic bWU6cEBzcw==" in head
-    assert remote.asked[0].headers["host"] == NAME
-    assert remote.asked[0].headers["authorization"] == f"Bearer {KEY}"
+    assert remote.received[0].headers["host"] == NAME
+    assert remote.received[0].headers["authorization"] == f"Bearer {KEY}"
 
 
 def test_no_proxy_and_loopback_go_past_the_proxy(authority: Authority) -> None:
     with scripted(tls=authority.server) as remote, proxy(remote.port) as tunnels:
         environment = {"HTTPS_PROXY": address(tunnels), "SSL_CERT_FILE": str(authority.certificate)}
         with bridge(f"https://127.0.0.1:{remote.port}/mcp", environment=environment) as client:
-            assert client.ask({"id": 1, "method": "ping"})["result"]
+            assert client.request({"id": 1, "method": "ping"})["result"]
         environment["NO_PROXY"] = "a.example, .cyberun.test"
         with bridge(f"https://{NAME}/mcp", environment=environment) as client:
-            assert "its name is unknown" in client.ask({"id": 1, "method": "ping"})["error"]["message"]
-    assert tunnels.asked == []
+            assert "its name is unknown" in client.request({"id": 1, "method": "ping"})["error"]["message"]
+    assert tunnels.received == []
 
 
 @pytest.mark.parametrize("excepted", ["*", "example.com", ".example.com", "*.example.com", "x,mcp.example.com:443"])
 def test_no_proxy_is_read_as_elsewhere(excepted: str) -> None:
     environ = {"HTTPS_PROXY": "http://proxy:1"}
-    assert endpoint("https://mcp.example.com/", [], None, allow_http=False, environ=environ).proxy
+    assert load_remote_settings("https://mcp.example.com/", [], None, allow_http=False, environ=environ).proxy
     excepting = {**environ, "NO_PROXY": excepted}
-    assert endpoint("https://mcp.example.com/", [], None, allow_http=False, environ=excepting).proxy is None
-    assert endpoint("https://other.net/", [], None, allow_http=False, environ=excepting).proxy or excepted == "*"
+    assert load_remote_settings("https://mcp.example.com/", [], None, allow_http=False, environ=excepting).proxy is None
+    assert (
+        load_remote_settings("https://other.net/", [], None, allow_http=False, environ=excepting).proxy
+        or excepted == "*"
+    )
 
 
 def test_a_proxy_that_refuses_is_named_as_the_cause() -> None:
@@ -204,7 +207,7 @@ def test_a_proxy_that_refuses_is_named_as_the_cause() -> None:
         proxy(0) as tunnels,
         bridge(f"https://{NAME}/mcp", environment={"HTTPS_PROXY": address(tunnels, "me:hunter22@")}) as client,
     ):
-        message = client.ask({"id": 1, "method": "ping"})["error"]["message"]
+        message = client.request({"id": 1, "method": "ping"})["error"]["message"]
         client.stdin.close()
         client.process.wait(60)
         assert "the proxy refused the tunnel (HTTP 407)" in message
@@ -221,15 +224,15 @@ def test_a_proxy_that_refuses_is_named_as_the_cause() -> None:
     ],
 )
 def test_a_proxy_that_does_not_simply_open_the_tunnel_is_named_as_the_cause(said: bytes, words: str) -> None:
-    def script(peer: Peer) -> None:
-        peer.request()
-        peer.send(said)
-        peer.hang_up()
+    def script(connection: RawConnection) -> None:
+        connection.read_request()
+        connection.send(said)
+        connection.close_write()
 
     with raw_remote(script) as proxied:
         environment = {"HTTPS_PROXY": f"http://127.0.0.1:{proxied.port}"}
         with bridge(f"https://{NAME}/mcp", environment=environment) as client:
-            message = client.ask(call(1, {}))["error"]["message"]
+            message = client.request(call(1, {}))["error"]["message"]
     assert words in message
     assert "Nothing was sent." in message
 
@@ -244,4 +247,4 @@ def test_a_proxy_that_does_not_simply_open_the_tunnel_is_named_as_the_cause(said
 )
 def test_a_setting_of_the_network_that_cannot_work_is_refused_at_start(environ: dict[str, str], words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
-        endpoint("https://mcp.example.com/", [], None, allow_http=False, environ=environ)
+        load_remote_settings("https://mcp.example.com/", [], None, allow_http=False, environ=environ)

@@ -11,7 +11,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 
 from tests.bridge.client import ENVELOPE, KEY, bridge, call, clean_environment
-from tests.bridge.remotes import Asked, SdkRemote, event, scripted
+from tests.bridge.remotes import ReceivedRequest, SdkRemote, event, scripted
 from tests.waiting import GUARD
 
 
@@ -44,29 +44,31 @@ async def test_a_client_of_the_sdk_sees_the_remote_itself(stateless: SdkRemote, 
 
 
 def test_the_bytes_of_unknown_methods_and_odd_json_are_left_alone() -> None:
-    asked = b'{ "jsonrpc":"2.0" ,"id":"\\u00e9\xc3\xa9", "method":"odd","params":{"n":1.0,"big":12345678901234567890}}'
+    request = (
+        b'{ "jsonrpc":"2.0" ,"id":"\\u00e9\xc3\xa9", "method":"odd","params":{"n":1.0,"big":12345678901234567890}}'
+    )
     answered = b'{"result" : {"\\u0041":1e2, "_meta":{"a/b":null}}, "more":[ ], "id":"\\u00e9\xc3\xa9","jsonrpc":"2.0"}'
-    with scripted(lambda each: each.answer(200, answered)) as remote, bridge(remote.url) as client:
-        client.write(asked + b"\r\n")
-        assert client.line() == answered + b"\n"
-    assert remote.asked[0].body == asked
+    with scripted(lambda each: each.respond(200, answered)) as remote, bridge(remote.url) as client:
+        client.write(request + b"\r\n")
+        assert client.read_line() == answered + b"\n"
+    assert remote.received[0].body == request
 
 
 def test_json_on_several_lines_becomes_one_line() -> None:
     pretty = b'{\n  "jsonrpc": "2.0",\r\n  "id": 1,\n  "result": {"text": "a\\nb"}\n}\n'
-    with scripted(lambda each: each.answer(200, pretty)) as remote, bridge(remote.url) as client:
-        assert client.ask({"id": 1, "method": "ping"})["result"] == {"text": "a\nb"}
+    with scripted(lambda each: each.respond(200, pretty)) as remote, bridge(remote.url) as client:
+        assert client.request({"id": 1, "method": "ping"})["result"] == {"text": "a\nb"}
 
 
 @pytest.mark.parametrize("token", [7, "seven"])
 def test_progress_arrives_as_it_happens_with_its_token(
-    sdk_remote: SdkRemote, mode: str, modern: str, token: int | str, tmp_path: Path
+    sdk_remote: SdkRemote, mode: str, call_era: str, token: int | str, tmp_path: Path
 ) -> None:
     release = tmp_path / "release"
     with bridge(sdk_remote.url) as client:
-        if modern == "legacy":
+        if call_era == "legacy":
             client.initialize()
-        client.send(call(1, {"progress": 3, "until": str(release)}, modern, token))
+        client.send(call(1, {"progress": 3, "until": str(release)}, call_era, token))
         heard = [client.receive()["params"] for _ in range(3)]
         assert [each["progressToken"] for each in heard] == [token] * 3
         assert [each["progress"] for each in heard] == [1, 2, 3]
@@ -74,37 +76,39 @@ def test_progress_arrives_as_it_happens_with_its_token(
         assert "result" in client.receive()
 
 
-def test_a_hundred_calls_are_in_flight_at_once(sdk_remote: SdkRemote, modern: str, tmp_path: Path) -> None:
+def test_a_hundred_calls_are_in_flight_at_once(sdk_remote: SdkRemote, call_era: str, tmp_path: Path) -> None:
     release, calls = tmp_path / "release", range(1, 101)
     with bridge(sdk_remote.url) as client:
-        if modern == "legacy":
+        if call_era == "legacy":
             client.initialize()
-        client.send(*(call(number, {"until": str(release), "tag": str(number)}, modern) for number in calls))
+        client.send(*(call(number, {"until": str(release), "tag": str(number)}, call_era) for number in calls))
         begun: set[str] = set()
         while begun < {f"begun {number}" for number in calls}:
-            begun.add(sdk_remote.said.get(timeout=GUARD))
+            begun.add(sdk_remote.output_lines.get(timeout=GUARD))
         release.touch()
-        answers = [client.receive() for _ in calls]
-    assert {each["id"] for each in answers} == set(calls)
-    assert all(each["result"]["content"][0]["text"] == str(each["id"]) for each in answers)
+        responses = [client.receive() for _ in calls]
+    assert {each["id"] for each in responses} == set(calls)
+    assert all(each["result"]["content"][0]["text"] == str(each["id"]) for each in responses)
 
 
-def test_a_result_of_two_megabytes_comes_whole(sdk_remote: SdkRemote, modern: str) -> None:
+def test_a_result_of_two_megabytes_comes_whole(sdk_remote: SdkRemote, call_era: str) -> None:
     with bridge(sdk_remote.url) as client:
-        if modern == "legacy":
+        if call_era == "legacy":
             client.initialize()
-        answer = client.ask(call(1, {"size": 2_000_000}, modern))
-    assert len(answer["result"]["content"][0]["text"]) == 2_000_000
+        response = client.request(call(1, {"size": 2_000_000}, call_era))
+    assert len(response["result"]["content"][0]["text"]) == 2_000_000
 
 
 def test_messages_of_2025_carry_the_version_and_the_session_that_initialize_settled() -> None:
-    def script(asked: Asked) -> None:
-        asked.result(Mcp_Session_Id="the-session") if asked.message["method"] == "initialize" else asked.result()
+    def script(request: ReceivedRequest) -> None:
+        request.respond_with_result(Mcp_Session_Id="the-session") if request.message[
+            "method"
+        ] == "initialize" else request.respond_with_result()
 
     with scripted(script) as remote, bridge(remote.url) as client:
         client.initialize()
-        client.ask({"id": 1, "method": "tools/list"})
-    opening, *others = (each for each in remote.asked if each.verb == "POST")
+        client.request({"id": 1, "method": "tools/list"})
+    opening, *others = (each for each in remote.received if each.http_method == "POST")
     assert "mcp-session-id" not in opening.headers
     assert len(others) == 2
     for each in others:
@@ -128,12 +132,12 @@ def test_messages_of_2025_carry_the_version_and_the_session_that_initialize_sett
 )
 def test_messages_of_2026_are_described_in_their_headers(method: str, params: dict[str, str], name: str | None) -> None:
     with scripted() as remote, bridge(remote.url) as client:
-        client.ask({"id": 1, "method": method, "params": {**params, "_meta": ENVELOPE}})
-    [asked] = remote.asked
-    assert asked.headers["mcp-protocol-version"] == "2026-07-28"
-    assert asked.headers["mcp-method"] == method
-    assert asked.headers.get("mcp-name") == name
-    assert "x-injected" not in asked.headers
+        client.request({"id": 1, "method": method, "params": {**params, "_meta": ENVELOPE}})
+    [request] = remote.received
+    assert request.headers["mcp-protocol-version"] == "2026-07-28"
+    assert request.headers["mcp-method"] == method
+    assert request.headers.get("mcp-name") == name
+    assert "x-injected" not in request.headers
 
 
 def test_arguments_a_tool_wants_in_headers_are_repeated_there() -> None:
@@ -141,39 +145,39 @@ def test_arguments_a_tool_wants_in_headers_are_repeated_there() -> None:
     wishes = {"region": {"type": "string", "x-mcp-header": "Region"}, "n": {"type": "integer"}, "in": nested}
     tool = {"name": "do", "inputSchema": {"type": "object", "properties": wishes}}
 
-    def script(asked: Asked) -> None:
-        body = {"jsonrpc": "2.0", "id": asked.message["id"], "result": {"tools": [tool]}}
-        asked.answer(200, json.dumps(body).encode())
+    def script(request: ReceivedRequest) -> None:
+        body = {"jsonrpc": "2.0", "id": request.message["id"], "result": {"tools": [tool]}}
+        request.respond(200, json.dumps(body).encode())
 
     with scripted(script) as remote, bridge(remote.url) as client:
-        client.ask({"id": 1, "method": "tools/list", "params": {"_meta": ENVELOPE}})
-        client.ask(call(2, {"region": "Zürich", "n": 3, "in": {"deep": True}}, "auto"))
-        client.ask(call(3, {"n": 3}, "auto"))
-    mirrored = [{k: v for k, v in each.headers.items() if k.startswith("mcp-param-")} for each in remote.asked[1:]]
+        client.request({"id": 1, "method": "tools/list", "params": {"_meta": ENVELOPE}})
+        client.request(call(2, {"region": "Zürich", "n": 3, "in": {"deep": True}}, "auto"))
+        client.request(call(3, {"n": 3}, "auto"))
+    mirrored = [{k: v for k, v in each.headers.items() if k.startswith("mcp-param-")} for each in remote.received[1:]]
     encoded = "=?base64?" + base64.b64encode("Zürich".encode()).decode() + "?="
     assert mirrored == [{"mcp-param-region": encoded, "mcp-param-deep": "true"}, {}]
 
 
 def test_a_stream_the_remote_ends_by_design_is_taken_up_where_it_ended() -> None:
-    def script(asked: Asked) -> None:
-        if asked.verb == "GET" and asked.headers.get("last-event-id") == "e1":
-            return asked.stream()(b"id: e2\n" + event({"jsonrpc": "2.0", "id": 5, "result": {"late": True}}))
-        if asked.verb == "GET":
-            return asked.answer(405)
-        if asked.message["method"] == "tools/call":
-            return asked.stream()(b"id: e1\nretry: 20\ndata:\n\n")
-        return asked.result(Mcp_Session_Id="s")
+    def script(request: ReceivedRequest) -> None:
+        if request.http_method == "GET" and request.headers.get("last-event-id") == "e1":
+            return request.start_stream()(b"id: e2\n" + event({"jsonrpc": "2.0", "id": 5, "result": {"late": True}}))
+        if request.http_method == "GET":
+            return request.respond(405)
+        if request.message["method"] == "tools/call":
+            return request.start_stream()(b"id: e1\nretry: 20\ndata:\n\n")
+        return request.respond_with_result(Mcp_Session_Id="s")
 
     with scripted(script) as remote, bridge(remote.url) as client:
         client.initialize()
-        assert client.ask(call(5, {}))["result"] == {"late": True}
+        assert client.request(call(5, {}))["result"] == {"late": True}
     assert remote.methods().count("tools/call") == 1
 
 
 def test_everything_pipelined_in_one_write_goes_out_in_order() -> None:
-    def slow(asked: Asked) -> None:
-        time.sleep(0.1 if asked.message["method"] in ("initialize", "notifications/initialized") else 0)
-        asked.result()
+    def slow(request: ReceivedRequest) -> None:
+        time.sleep(0.1 if request.message["method"] in ("initialize", "notifications/initialized") else 0)
+        request.respond_with_result()
 
     with scripted(slow) as remote, bridge(remote.url) as client:
         client.send(
@@ -189,25 +193,25 @@ def test_everything_pipelined_in_one_write_goes_out_in_order() -> None:
 
 def test_an_error_without_an_id_is_addressed_to_the_call_that_waits() -> None:
     body = b'{"jsonrpc":"2.0","id":null,"error":{"code":-32020,"message":"HeaderMismatch","data":{"x":1}}}'
-    with scripted(lambda asked: asked.answer(400, body)) as remote, bridge(remote.url) as client:
-        answer = client.ask({"id": "mine", "method": "tools/list"})
-    assert answer["error"] == {"code": -32020, "message": "HeaderMismatch", "data": {"x": 1}}
+    with scripted(lambda request: request.respond(400, body)) as remote, bridge(remote.url) as client:
+        response = client.request({"id": "mine", "method": "tools/list"})
+    assert response["error"] == {"code": -32020, "message": "HeaderMismatch", "data": {"x": 1}}
 
 
 def test_what_the_remote_says_on_its_own_reaches_the_client() -> None:
     says = {"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}
 
-    def script(asked: Asked) -> None:
-        if asked.verb == "GET":
-            asked.stream()(b"id: 7\nretry: 10\n" + event(says))
+    def script(request: ReceivedRequest) -> None:
+        if request.http_method == "GET":
+            request.start_stream()(b"id: 7\nretry: 10\n" + event(says))
         else:
-            asked.result(Mcp_Session_Id="s")
+            request.respond_with_result(Mcp_Session_Id="s")
 
     with scripted(script) as remote, bridge(remote.url) as client:
         client.initialize()
         assert client.receive() == says
         assert client.receive() == says
-    first, second, *_ = (asked for asked in remote.asked if asked.verb == "GET")
+    first, second, *_ = (request for request in remote.received if request.http_method == "GET")
     assert (first.headers["mcp-session-id"], first.headers.get("last-event-id")) == ("s", None)
     assert second.headers["last-event-id"] == "7"
 
@@ -216,14 +220,14 @@ def test_a_request_of_the_remote_reaches_the_client_and_its_answer_goes_back() -
     asks = {"jsonrpc": "2.0", "id": 99, "method": "elicitation/create", "params": {}}
     answered = threading.Event()
 
-    def script(asked: Asked) -> None:
-        if "method" not in asked.message:
+    def script(request: ReceivedRequest) -> None:
+        if "method" not in request.message:
             answered.set()
-            return asked.answer(202)
-        send = asked.stream()
+            return request.respond(202)
+        send = request.start_stream()
         send(event(asks))
         assert answered.wait(GUARD)
-        send(event({"jsonrpc": "2.0", "id": asked.message["id"], "result": {}}))
+        send(event({"jsonrpc": "2.0", "id": request.message["id"], "result": {}}))
         return None
 
     with scripted(script) as remote, bridge(remote.url) as client:
@@ -231,4 +235,4 @@ def test_a_request_of_the_remote_reaches_the_client_and_its_answer_goes_back() -
         assert client.receive() == asks
         client.send({"id": 99, "result": {"action": "decline"}})
         assert client.receive()["id"] == 5
-    assert remote.asked[-1].message == {"jsonrpc": "2.0", "id": 99, "result": {"action": "decline"}}
+    assert remote.received[-1].message == {"jsonrpc": "2.0", "id": 99, "result": {"action": "decline"}}

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.bridge.client import Bridge, bridge, call, clean_environment
-from tests.bridge.remotes import Asked, ScriptedRemote, scripted
+from tests.bridge.client import BridgeProcess, bridge, call, clean_environment
+from tests.bridge.remotes import ReceivedRequest, ScriptedRemote, scripted
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of this kind are POSIX")
 GUARD = 60  # seconds before a test says that something hangs; nothing here is measured
@@ -26,10 +26,10 @@ def remote_with_held_calls() -> Iterator[tuple[ScriptedRemote, threading.Event]]
     """A remote that answers calls once the event is set."""
     release = threading.Event()
 
-    def script(asked: Asked) -> None:
-        if asked.verb == "POST" and asked.message["method"] == "tools/call":
+    def script(request: ReceivedRequest) -> None:
+        if request.http_method == "POST" and request.message["method"] == "tools/call":
             release.wait(GUARD)
-        asked.result() if asked.verb == "POST" else asked.answer(405)
+        request.respond_with_result() if request.http_method == "POST" else request.respond(405)
 
     with scripted(script) as remote:
         try:
@@ -45,7 +45,7 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def end(client: Bridge, how: str) -> None:
+def end(client: BridgeProcess, how: str) -> None:
     if how == "end of input":
         client.stdin.close()
     else:
@@ -64,7 +64,7 @@ def test_a_run_in_flight_is_answered_and_any_other_call_given_up(how: str, statu
         end(client, how)
         until(lambda: any(b"workflow=fox: the run was sent, and the bridge waits" in line for line in client._errors))
         release.set()
-        assert client.answer_to(1, GUARD)["result"]
+        assert client.response_to(1, GUARD)["result"]
         assert client.process.wait(GUARD) == status
 
 
@@ -75,7 +75,7 @@ def test_a_run_that_stays_unanswered_is_reported_as_unknown(how: str) -> None:
         client.send(call(1, arguments, "2026", name=tool))
         until(lambda: "tools/call" in remote.methods())
         end(client, how)
-        said = client.answer_to(1, GUARD)["error"]["message"]
+        said = client.response_to(1, GUARD)["error"]["message"]
         assert client.process.wait(GUARD) == 0
     assert "the run of workflow fox" in said
     assert UNKNOWN in said

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cyberun_mcp.bridge.events import EventStream
-from cyberun_mcp.bridge.http1 import Connection
-from cyberun_mcp.bridge.incoming import Incoming, Lost, NotHttp
+from cyberun_mcp.bridge.errors import ConnectionLost, InvalidResponse
+from cyberun_mcp.bridge.event_stream import EventStream
+from cyberun_mcp.bridge.http_connection import HttpConnection
+from cyberun_mcp.bridge.response_reader import ResponseReader
 
 EVENTS = (
     b": hello\r\nid: 4\r\ndata: one\r\n\r\nretry: 1500\ndata:two\ndata: \xc3\xa9\n\n"
@@ -110,10 +111,10 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize("answer", REFUSED, ids=lambda answer: repr(answer)[2:80])
-async def test_an_answer_whose_end_is_a_matter_of_opinion_is_none(answer: bytes) -> None:
-    connection = connected([answer])
-    with pytest.raises(NotHttp):
+@pytest.mark.parametrize("answer", REFUSED, ids=lambda response: repr(response)[2:80])
+async def test_an_answer_whose_end_is_a_matter_of_opinion_is_none(response: bytes) -> None:
+    connection = connected([response])
+    with pytest.raises(InvalidResponse):
         await everything_on(connection)
     assert not connection.reusable
 
@@ -131,10 +132,10 @@ async def test_an_answer_whose_end_is_a_matter_of_opinion_is_none(answer: bytes)
         CHUNKS + b"5\r\nhello\r\n0\r\n",
     ],
 )
-async def test_an_answer_without_its_end_is_lost(answer: bytes) -> None:
-    connection = connected([answer])
+async def test_an_answer_without_its_end_is_lost(response: bytes) -> None:
+    connection = connected([response])
     with pytest.raises(
-        Lost, match="^connection closed in the middle of an answer$" if answer else "^connection closed$"
+        ConnectionLost, match="^connection closed in the middle of an answer$" if response else "^connection closed$"
     ):
         await everything_on(connection)
     assert not connection.reusable
@@ -168,23 +169,23 @@ async def test_an_answer_without_its_end_is_lost(answer: bytes) -> None:
         (CHUNKS.replace(b"chunked", b"chunked\r\nContent-Length: 9") + b"2\r\nhi\r\n0\r\n\r\n", b"hi", False),
     ],
 )
-async def test_a_connection_is_kept_only_where_both_sides_may(answer: bytes, body: bytes, reusable: bool) -> None:
-    connection = connected([answer], ends=b"until the end" in answer)
+async def test_a_connection_is_kept_only_where_both_sides_may(response: bytes, body: bytes, reusable: bool) -> None:
+    connection = connected([response], ends=b"until the end" in response)
     assert await everything_on(connection) == body
     assert connection.reusable is reusable
 
 
 async def test_an_answer_that_was_whole_before_its_connection_broke_is_read() -> None:
     connection = connected([HEAD + b"Content-Length: 2\r\n\r\nhi"], ends=False)
-    connection.incoming.set_exception(ConnectionResetError(104, "Connection reset by peer"))
+    connection.reader.set_exception(ConnectionResetError(104, "Connection reset by peer"))
     assert await everything_on(connection) == b"hi"
     assert not connection.reusable
 
 
 async def test_an_answer_up_to_the_end_of_its_connection_is_not_whole_when_that_broke() -> None:
     connection = connected([HEAD + b"\r\nhi"], ends=False)
-    connection.incoming.set_exception(ConnectionResetError(104, "Connection reset by peer"))
-    with pytest.raises(Lost, match="Connection reset by peer"):
+    connection.reader.set_exception(ConnectionResetError(104, "Connection reset by peer"))
+    with pytest.raises(ConnectionLost, match="Connection reset by peer"):
         await everything_on(connection)
 
 
@@ -202,7 +203,7 @@ async def test_an_event_without_end_is_not_collected_for_ever(line: bytes) -> No
             yield line
 
     sent: list[int] = []
-    with pytest.raises(NotHttp, match="an event larger than"):
+    with pytest.raises(InvalidResponse, match="an event larger than"):
         await anext(aiter(EventStream(endless(), lambda: None)))
     assert sum(sent) <= 65 * 2**20
 
@@ -213,19 +214,19 @@ async def test_a_time_to_wait_before_a_stream_is_resumed_is_bounded() -> None:
     assert stream.retry == 60
 
 
-async def everything_on(connection: Connection) -> bytes:
+async def everything_on(connection: HttpConnection) -> bytes:
     """The body of the answer."""
-    return b"".join([piece async for piece in connection.body(await connection.ask(b""))])
+    return b"".join([piece async for piece in connection.read_body(await connection.send(b""))])
 
 
-def connected(pieces: list[bytes], *, ends: bool = True, unsent: int = 0) -> Connection:
+def connected(pieces: list[bytes], *, ends: bool = True, unsent: int = 0) -> HttpConnection:
     """A connection whose other side has sent `pieces`, and gone if it `ends`."""
-    incoming = Incoming()
+    reader = ResponseReader()
     for piece in pieces:
-        incoming.feed_data(piece)
+        reader.feed_data(piece)
     if ends:
-        incoming.feed_eof()
-    return Connection(incoming, cast("asyncio.Transport", Nowhere(unsent)))
+        reader.feed_eof()
+    return HttpConnection(reader, cast("asyncio.Transport", Nowhere(unsent)))
 
 
 class Nowhere:
