@@ -1,4 +1,4 @@
-"""A client of the bridge: a real process, spoken to line by line, that never makes a test wait for ever."""
+"""Runs the bridge as a real process and acts as its client. Every wait has a limit."""
 
 import json
 import os
@@ -24,7 +24,7 @@ INITIALIZE_PARAMS = {
     "capabilities": {},
     "clientInfo": {"name": "test", "version": "1"},
 }
-# The command line, with less patience for a remote that is down, or silent.
+# The command line, with a shorter wait for a remote that is down, and other liveness limits.
 PROGRAM = """
 import json, sys
 from cyberun_mcp.bridge import event_stream, liveness, process
@@ -41,7 +41,7 @@ Message = dict[str, Any]
 
 
 class BridgeProcess:
-    """One bridge process. What it says is read at once, unless `reading` is False."""
+    """One bridge process. A thread reads its stdout, unless `reading` is False."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", reading: bool = True) -> None:
         self.process = process
@@ -63,10 +63,10 @@ class BridgeProcess:
         self.stdin.flush()
 
     def send(self, *messages: Message) -> None:
-        self.write(b"".join(json.dumps({"jsonrpc": "2.0", **each}).encode() + b"\n" for each in messages))
+        self.write(b"".join(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n" for message in messages))
 
     def read_line(self, seconds: float = GUARD) -> bytes:
-        """The next line. Raises queue.Empty when none comes in time."""
+        """The next line of stdout. Raises queue.Empty if there is none in time."""
         return self._lines.get(timeout=seconds)
 
     def receive(self, seconds: float = GUARD) -> Message:
@@ -90,7 +90,7 @@ class BridgeProcess:
 
     @property
     def reports_waiting(self) -> bool:
-        """Whether it has found its remote down, and says that it waits."""
+        """Whether it has logged that its remote is down and that it waits for it."""
         return b"Waiting for it." in b"".join(self._errors)
 
     def errors(self) -> str:
@@ -113,12 +113,12 @@ def bridge(
     *arguments: str,
     key: str | None = KEY,
     startup_wait: float = 10,
-    liveness_settings: Mapping[str, float] | None = None,
+    liveness: Mapping[str, float] | None = None,
     reading: bool = True,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[BridgeProcess]:
     with subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(startup_wait), json.dumps(liveness_settings or {}), "bridge", *arguments],
+        [sys.executable, "-c", PROGRAM, str(startup_wait), json.dumps(liveness or {}), "bridge", *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -134,9 +134,9 @@ def bridge(
 
 
 def clean_environment(key: str | None = KEY) -> dict[str, str]:
-    """This process's environment without anything that decides where a bridge goes and as whom."""
-    decisive = ("CYBERUN_", "SSL_CERT", "HTTPS_PROXY", "NO_PROXY")
-    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(decisive)}
+    """The environment of this process without the variables that choose a remote, a proxy, certificates or a key."""
+    prefixes = ("CYBERUN_", "SSL_CERT", "HTTPS_PROXY", "NO_PROXY")
+    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(prefixes)}
     return kept | ({"CYBERUN_API_KEY": key} if key else {})
 
 

@@ -1,4 +1,4 @@
-"""Remotes to bridge to: the SDK's server as a process, and one that answers as a test says."""
+"""Remotes for the bridge: the SDK's server as a process, and a server that a test scripts."""
 
 import json
 import queue
@@ -18,7 +18,7 @@ PROGRAM = Path(__file__).with_name("sdk_remote.py")
 
 
 class SdkRemote:
-    """The SDK's server; it can be killed and started again on the same port."""
+    """The SDK's server. It can be killed and restarted on the same port."""
 
     def __init__(self, mode: str) -> None:
         self.mode = mode
@@ -48,7 +48,7 @@ class SdkRemote:
         self._listening.join()
 
     def wait_for(self, text: str) -> None:
-        """Return once the remote has said so. Raises queue.Empty when it says nothing for too long."""
+        """Wait until the remote prints this line. Raises queue.Empty if it prints nothing for too long."""
         while self.output_lines.get(timeout=GUARD) != text:
             continue
 
@@ -59,7 +59,7 @@ class SdkRemote:
 
 
 class ReceivedRequest:
-    """One request a scripted remote has got, and the ways to answer it."""
+    """A request that a scripted remote has received, with methods to respond to it."""
 
     def __init__(self, handler: BaseHTTPRequestHandler, body: bytes) -> None:
         self.handler = handler
@@ -80,8 +80,8 @@ class ReceivedRequest:
         self.handler.end_headers()
         self.handler.wfile.write(content)
 
-    def respond_with_result(self, **headers: str) -> None:
-        """Answer a request with a result fit for it, and a notification with 202."""
+    def send_result(self, **headers: str) -> None:
+        """Respond to a request with a valid result, and to a notification with 202."""
         if "id" not in self.message or "method" not in self.message:
             return self.respond(202)
         result = {"protocolVersion": "2025-11-25", "capabilities": {}, "serverInfo": {"name": "s", "version": "1"}}
@@ -89,7 +89,7 @@ class ReceivedRequest:
         return self.respond(200, json.dumps(body).encode(), **headers)
 
     def start_stream(self) -> Callable[[bytes], None]:
-        """Begin a stream of events; the function sends a piece of it. It ends with the connection."""
+        """Start an event stream that ends with the connection. The returned function sends a piece of it."""
         self.handler.send_response(200)
         self.handler.send_header("Content-Type", "text/event-stream")
         self.handler.send_header("Connection", "close")
@@ -101,12 +101,13 @@ class ReceivedRequest:
         self.handler.wfile.flush()
 
 
-class ScriptedRemote:
-    """A remote that does with each request what `script` says, and remembers it in `asked`."""
+Script = Callable[[ReceivedRequest], None]
 
-    def __init__(
-        self, script: Callable[[ReceivedRequest], None], port: int = 0, tls: ssl.SSLContext | None = None
-    ) -> None:
+
+class ScriptedRemote:
+    """A remote that calls `script` for each request, after recording it in `received`."""
+
+    def __init__(self, script: Script, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self.script = script
         self.received: list[ReceivedRequest] = []
         remote = self
@@ -119,7 +120,7 @@ class ScriptedRemote:
             def handle_one_request(self) -> None:
                 try:
                     super().handle_one_request()
-                except OSError:  # the bridge has hung up, as it should when nobody waits any more
+                except OSError:  # the bridge closed the connection because it no longer needs the response
                     self.close_connection = True
 
             def do_POST(self) -> None:
@@ -127,7 +128,7 @@ class ScriptedRemote:
                 remote.received.append(request)
                 remote.script(request)
 
-            do_GET = do_DELETE = do_POST  # noqa: N815 - the base class wants these names
+            do_GET = do_DELETE = do_POST  # noqa: N815 - the base class requires these names
 
             def log_message(self, *_: Any) -> None:
                 return
@@ -157,9 +158,7 @@ class ScriptedRemote:
 
 
 @contextmanager
-def scripted(
-    script: Callable[[ReceivedRequest], None] = ReceivedRequest.respond_with_result, **options: Any
-) -> Iterator[ScriptedRemote]:
+def scripted(script: Script = ReceivedRequest.send_result, **options: Any) -> Iterator[ScriptedRemote]:
     remote = ScriptedRemote(script, **options)
     try:
         yield remote

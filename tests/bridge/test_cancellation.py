@@ -1,4 +1,4 @@
-"""A cancelled call stops at the remote, in each of the ways remotes learn about it."""
+"""A cancelled call stops at the remote, in every way that a remote can learn about it."""
 
 import threading
 from typing import Any
@@ -31,7 +31,9 @@ def test_a_cancelled_call_stops_at_the_remote_and_is_not_answered(
         assert "result" in following
 
 
-def test_the_end_of_the_client_stops_its_calls_too(sdk_remote: SdkRemote, mode: str, call_era: str) -> None:
+def test_the_calls_of_a_client_that_exits_are_cancelled_at_the_remote(
+    sdk_remote: SdkRemote, mode: str, call_era: str
+) -> None:
     tag = f"leave in {mode}"
     with bridge(sdk_remote.url) as client:
         if call_era == "legacy":
@@ -42,12 +44,12 @@ def test_the_end_of_the_client_stops_its_calls_too(sdk_remote: SdkRemote, mode: 
         sdk_remote.wait_for(f"cancelled {tag}")
 
 
-def test_the_notification_itself_reaches_a_remote_of_2025_and_the_closed_stream_one_of_2026() -> None:
+def test_a_2025_remote_gets_the_cancelled_notification_and_a_2026_remote_the_closed_stream() -> None:
     closed = threading.Event()
 
     def script(request: ReceivedRequest) -> None:
         if request.message["method"] != "tools/call":
-            return request.respond_with_result()
+            return request.send_result()
         send = request.start_stream()
         send(event({"jsonrpc": "2.0", "method": "notifications/message"}))
         try:
@@ -69,7 +71,7 @@ def test_the_notification_itself_reaches_a_remote_of_2025_and_the_closed_stream_
         assert ("notifications/cancelled" in remote.methods()) is (era == "legacy")
 
 
-def test_cancelling_what_is_over_or_was_never_there_disturbs_nobody() -> None:
+def test_cancelling_a_finished_or_unknown_request_has_no_effect() -> None:
     with scripted() as remote, bridge(remote.url) as client:
         client.request({"id": 1, "method": "ping"})
         client.send(cancel(1), cancel("never"), cancel(None), cancel([1]), {"method": "notifications/cancelled"})
@@ -88,7 +90,7 @@ def test_cancelling_an_id_of_another_json_type_leaves_the_call_alone(request_id:
     def script(request: ReceivedRequest) -> None:
         if request.message["method"] == "tools/call":
             assert release.wait(30)
-        request.respond_with_result()
+        request.send_result()
 
     with scripted(script) as remote, bridge(remote.url) as client:
         client.send(call(request_id, {}, era), cancel(other), {"id": "after", "method": "ping"})
@@ -100,15 +102,15 @@ def test_cancelling_an_id_of_another_json_type_leaves_the_call_alone(request_id:
     assert sorted(remote.methods()) == ["ping", "tools/call"]
 
 
-def test_cancelling_after_the_answer_reaches_nobody_even_if_the_stream_goes_on() -> None:
+def test_cancelling_after_the_response_is_not_forwarded_even_if_the_stream_goes_on() -> None:
     over = threading.Event()
 
-    def linger(request: ReceivedRequest) -> None:
+    def keep_streaming(request: ReceivedRequest) -> None:
         send = request.start_stream()
         send(event({"jsonrpc": "2.0", "id": request.message["id"], "result": {}}))
         over.wait(GUARD)
 
-    with scripted(linger) as remote, bridge(remote.url) as client:
+    with scripted(keep_streaming) as remote, bridge(remote.url) as client:
         client.request({"id": 1, "method": "ping"})
         client.send(cancel(1))
         assert client.request({"id": 1, "method": "ping"})["result"] == {}

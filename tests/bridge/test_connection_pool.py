@@ -1,4 +1,4 @@
-"""Which connection a request goes out on, decided without letting the event loop look first."""
+"""Which connection a request uses, even when the event loop has not processed new data yet."""
 
 import asyncio
 import contextlib
@@ -18,62 +18,62 @@ from cyberun_mcp.bridge.response_reader import ResponseReader
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 
 
-class Ends:
-    """The other ends of the connections, in place of a remote: each answers, or hangs up on, what it is asked."""
+class RemoteEnds:
+    """The remote ends of the connections. Each one responds to requests, or closes the connection."""
 
     def __init__(self) -> None:
-        self.far: list[socket.socket] = []
-        self.received: list[int] = []  # the number of the connection each request came on
+        self.sockets: list[socket.socket] = []
+        self.received: list[int] = []  # for each request, the number of its connection
         self.greeting = b""
         self.close_next = False
         self._serving: list[asyncio.Task[None]] = []
 
     async def connect(self, remote: RemoteSettings) -> HttpConnection:
-        near, far = socket.socketpair()
-        far.setblocking(False)
-        self.far.append(far)
+        bridge_socket, remote_socket = socket.socketpair()
+        remote_socket.setblocking(False)
+        self.sockets.append(remote_socket)
         reader = ResponseReader()
         protocol = asyncio.StreamReaderProtocol(reader)
-        transport, _ = await asyncio.get_running_loop().create_connection(lambda: protocol, sock=near)
+        transport, _ = await asyncio.get_running_loop().create_connection(lambda: protocol, sock=bridge_socket)
         if self.greeting:
-            far.send(self.greeting)
-            for _ in range(3):  # until the loop has read it
+            remote_socket.send(self.greeting)
+            for _ in range(3):  # until the event loop has read it
                 await asyncio.sleep(0)
-        self._serving.append(asyncio.create_task(self._serve(far, len(self.far) - 1)))
+        self._serving.append(asyncio.create_task(self._serve(remote_socket, len(self.sockets) - 1)))
         return HttpConnection(reader, transport)
 
-    async def _serve(self, far: socket.socket, number: int) -> None:
+    async def _serve(self, remote_socket: socket.socket, number: int) -> None:
         loop = asyncio.get_running_loop()
         with contextlib.suppress(ConnectionResetError):
-            while await loop.sock_recv(far, 65536):
+            while await loop.sock_recv(remote_socket, 65536):
                 self.received.append(number)
                 if self.close_next:
                     self.close_next = False
-                    return far.shutdown(socket.SHUT_RDWR)
-                await loop.sock_sendall(far, ANSWER)
+                    return remote_socket.shutdown(socket.SHUT_RDWR)
+                await loop.sock_sendall(remote_socket, ANSWER)
         return None
 
-    async def dropped(self, number: int) -> None:
-        """Wait until our side has dropped a connection."""
+    async def wait_until_closed(self, number: int) -> None:
+        """Wait until the bridge has closed a connection."""
         async with asyncio.timeout(30):
             await self._serving[number]
 
     def close(self) -> None:
-        for serving, far in zip(self._serving, self.far, strict=True):
+        for serving, remote_socket in zip(self._serving, self.sockets, strict=True):
             serving.cancel()
-            far.close()
+            remote_socket.close()
 
 
 @pytest.fixture
-async def ends(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ends]:
-    made = Ends()
-    monkeypatch.setattr(connection_pool, "connect", made.connect)
-    yield made
-    made.close()
+async def ends(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RemoteEnds]:
+    remote_ends = RemoteEnds()
+    monkeypatch.setattr(connection_pool, "connect", remote_ends.connect)
+    yield remote_ends
+    remote_ends.close()
 
 
 @pytest.fixture
-async def remote(ends: Ends) -> ConnectionPool:
+async def pool(ends: RemoteEnds) -> ConnectionPool:
     async def ping() -> PingResult:
         return PingResult.ANSWERED
 
@@ -82,80 +82,82 @@ async def remote(ends: Ends) -> ConnectionPool:
     )
 
 
-async def send_request(remote: ConnectionPool, method: str) -> bytes:
-    async with remote.request("POST", {}, b"{}", method=method) as response:
+async def send_request(pool: ConnectionPool, method: str) -> bytes:
+    async with pool.request("POST", {}, b"{}", method=method) as response:
         return await response.read()
 
 
 @pytest.fixture(params=["tools/call", "tools/list"])
 def method(request: pytest.FixtureRequest) -> str:
-    """One that may have an effect, and one that has none."""
+    """A method that may have an effect, and one that is safe to repeat."""
     return str(request.param)
 
 
-async def test_a_connection_on_which_nothing_else_has_come_is_used_again(
-    ends: Ends, remote: ConnectionPool, method: str
+async def test_a_connection_without_unexpected_data_is_reused(
+    ends: RemoteEnds, pool: ConnectionPool, method: str
 ) -> None:
-    assert [await send_request(remote, method) for _ in range(3)] == [b"hi"] * 3
+    assert [await send_request(pool, method) for _ in range(3)] == [b"hi"] * 3
     assert ends.received == [0, 0, 0]
 
 
-async def test_bytes_the_event_loop_has_not_looked_at_yet_cost_a_connection_and_no_request(
-    ends: Ends, remote: ConnectionPool, method: str
+async def test_unexpected_data_that_the_event_loop_has_not_seen_costs_a_connection_but_no_request(
+    ends: RemoteEnds, pool: ConnectionPool, method: str
 ) -> None:
-    await send_request(remote, method)
-    ends.far[0].send(b"HTTP/1.1 408 Request Timeout\r\n\r\n")
-    assert await send_request(remote, method) == b"hi"
+    await send_request(pool, method)
+    ends.sockets[0].send(b"HTTP/1.1 408 Request Timeout\r\n\r\n")
+    assert await send_request(pool, method) == b"hi"
     assert ends.received == [0, 1]
-    await ends.dropped(0)
+    await ends.wait_until_closed(0)
 
 
-async def test_an_end_the_event_loop_has_not_looked_at_yet_costs_a_connection_and_no_request(
-    ends: Ends, remote: ConnectionPool, method: str
+async def test_an_end_of_stream_that_the_event_loop_has_not_seen_costs_a_connection_but_no_request(
+    ends: RemoteEnds, pool: ConnectionPool, method: str
 ) -> None:
-    await send_request(remote, method)
-    ends.far[0].shutdown(socket.SHUT_WR)
-    assert await send_request(remote, method) == b"hi"
+    await send_request(pool, method)
+    ends.sockets[0].shutdown(socket.SHUT_WR)
+    assert await send_request(pool, method) == b"hi"
     assert ends.received == [0, 1]
 
 
-async def test_a_connection_is_dropped_once_anything_comes_even_if_no_request_follows(
-    ends: Ends, remote: ConnectionPool, method: str
+async def test_an_idle_connection_closes_on_unexpected_data_even_if_no_request_follows(
+    ends: RemoteEnds, pool: ConnectionPool, method: str
 ) -> None:
-    await send_request(remote, method)
-    ends.far[0].send(ANSWER)
-    await ends.dropped(0)
+    await send_request(pool, method)
+    ends.sockets[0].send(ANSWER)
+    await ends.wait_until_closed(0)
     assert ends.received == [0]
 
 
-async def test_what_comes_while_an_answer_is_being_taken_ends_the_connection_too(
-    ends: Ends, remote: ConnectionPool
+async def test_unexpected_data_during_the_processing_of_a_response_closes_the_connection(
+    ends: RemoteEnds, pool: ConnectionPool
 ) -> None:
-    async with remote.request("POST", {}, b"{}") as response:
+    async with pool.request("POST", {}, b"{}") as response:
         assert await response.read() == b"hi"
-        ends.far[0].send(ANSWER)
-        for _ in range(3):  # until the loop has read it
+        ends.sockets[0].send(ANSWER)
+        for _ in range(3):  # until the event loop has read it
             await asyncio.sleep(0)
-    await ends.dropped(0)
+    await ends.wait_until_closed(0)
 
 
-async def test_a_remote_that_speaks_first_gets_nothing_sent(ends: Ends, remote: ConnectionPool, method: str) -> None:
+async def test_nothing_is_sent_to_a_remote_that_speaks_first(
+    ends: RemoteEnds, pool: ConnectionPool, method: str
+) -> None:
     ends.greeting = b"220 mail.example.com ESMTP\r\n"
     with pytest.raises(RemoteUnreachable, match=r"spoke, before anything was asked\. Nothing was sent"):
-        await send_request(remote, method)
-    await ends.dropped(0)
+        await send_request(pool, method)
+    await ends.wait_until_closed(0)
     assert ends.received == []
 
 
-async def test_a_request_that_may_have_been_sent_is_only_sent_again_if_it_is_harmless(
-    ends: Ends, remote: ConnectionPool, method: str
+async def test_a_request_whose_response_is_lost_is_only_repeated_if_that_is_safe(
+    ends: RemoteEnds, pool: ConnectionPool, method: str
 ) -> None:
-    await send_request(remote, method)
+    await send_request(pool, method)
     ends.close_next = True
     if method == "tools/call":
         with pytest.raises(RequestFailed, match="may have been carried out"):
-            await send_request(remote, method)
+            await send_request(pool, method)
         assert ends.received == [0, 0]
     else:
-        assert await send_request(remote, method) == b"hi"
+        assert await send_request(pool, method) == b"hi"
         assert ends.received == [0, 0, 1]

@@ -1,4 +1,4 @@
-"""A middlebox between bridge and remote silently forgets their connections; every call still gets an answer."""
+"""A middlebox silently drops the connections to the remote. Every call still gets an answer."""
 
 import threading
 
@@ -11,11 +11,11 @@ from tests.bridge.test_error_texts import MAY_HAVE_RUN
 
 EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
 
-SOON = {"PING_AFTER": 0.3, "PING_INTERVAL": 0.3, "SILENCE_LIMIT": 1.5}
+SHORT_LIMITS = {"PING_AFTER": 0.3, "PING_INTERVAL": 0.3, "SILENCE_LIMIT": 1.5}
 
 
-class Slow:
-    """Begins to answer a call, and says no more; `begun` once it has."""
+class StalledRemote:
+    """Starts its response to a call and sets `begun`; the rest follows once `over` is set."""
 
     def __init__(self, first: bytes) -> None:
         self._first = first
@@ -34,17 +34,19 @@ class Slow:
 
 
 @pytest.mark.parametrize("first", [b"", EVENTS, EVENTS + event({"jsonrpc": "2.0", "method": "x"})], ids=len)
-def test_a_call_whose_connection_is_swallowed_is_told_that_it_may_have_run_and_is_not_sent_again(first: bytes) -> None:
-    slow = Slow(first)
+def test_a_call_on_a_dead_connection_fails_with_a_warning_that_it_may_have_run_and_is_not_repeated(
+    first: bytes,
+) -> None:
+    stalled = StalledRemote(first)
     with (
-        raw_remote(slow) as remote,
+        raw_remote(stalled) as remote,
         middlebox(remote.port) as between,
-        bridge(between.url, liveness_settings=SOON) as client,
+        bridge(between.url, liveness=SHORT_LIMITS) as client,
     ):
         client.send(call(1, {}))
-        assert slow.begun.wait(20)
+        assert stalled.begun.wait(20)
         between.swallow()
-        slow.over.set()
+        stalled.over.set()
         error = client.response_to(1, seconds=30)["error"]["message"]
         assert "it has sent nothing for" in error
         assert "answers a ping on another connection" in error
@@ -55,26 +57,26 @@ def test_a_call_whose_connection_is_swallowed_is_told_that_it_may_have_run_and_i
     assert "ping" in methods
 
 
-def test_a_call_whose_remote_cannot_be_reached_any_more_is_told_so() -> None:
-    slow = Slow(EVENTS)
-    liveness_settings = {**SOON, "SILENCE_LIMIT": 3600}
+def test_a_call_to_a_remote_that_has_become_unreachable_fails() -> None:
+    stalled = StalledRemote(EVENTS)
+    liveness = {**SHORT_LIMITS, "SILENCE_LIMIT": 3600}
     with (
-        raw_remote(slow) as remote,
+        raw_remote(stalled) as remote,
         middlebox(remote.port) as between,
-        bridge(between.url, liveness_settings=liveness_settings) as client,
+        bridge(between.url, liveness=liveness) as client,
     ):
         client.send(call(1, {}))
-        assert slow.begun.wait(20)
+        assert stalled.begun.wait(20)
         between.swallow()
         between.refuse()
         error = client.response_to(1, seconds=30)["error"]["message"]
-        slow.over.set()
+        stalled.over.set()
     assert "cannot be reached any more" in error
     assert MAY_HAVE_RUN in error
     assert remote.methods() == ["tools/call"]
 
 
-def test_a_stream_that_used_to_be_kept_alive_is_given_up_without_waiting_for_the_limit() -> None:
+def test_a_stream_whose_keep_alives_stop_fails_before_the_silence_limit() -> None:
     def script(connection: RawConnection) -> None:
         while (message := connection.read_request()) is not None:
             if message["method"] != "tools/call":
@@ -86,11 +88,11 @@ def test_a_stream_that_used_to_be_kept_alive_is_given_up_without_waiting_for_the
                 alive.release()
 
     over, alive = threading.Event(), threading.Semaphore(0)
-    liveness_settings = {"PING_AFTER": 1, "PING_INTERVAL": 1, "SILENCE_LIMIT": 3600, "KEEP_ALIVE_SILENCE": 0.05}
+    liveness = {"PING_AFTER": 1, "PING_INTERVAL": 1, "SILENCE_LIMIT": 3600, "KEEP_ALIVE_SILENCE": 0.05}
     with (
         raw_remote(script) as remote,
         middlebox(remote.port) as between,
-        bridge(between.url, liveness_settings=liveness_settings) as client,
+        bridge(between.url, liveness=liveness) as client,
     ):
         client.send(call(1, {}))
         for _ in range(5):
@@ -104,7 +106,7 @@ def test_a_stream_that_used_to_be_kept_alive_is_given_up_without_waiting_for_the
 
 
 @pytest.mark.parametrize("first", [b"", EVENTS], ids=["JSON", "a stream"])
-def test_a_slow_remote_without_signs_of_life_is_asked_and_its_call_answered(first: bytes) -> None:
+def test_a_slow_remote_without_keep_alives_is_pinged_and_its_call_is_answered(first: bytes) -> None:
     def script(connection: RawConnection) -> None:
         while (message := connection.read_request()) is not None:
             if message["method"] == "ping":
@@ -121,14 +123,14 @@ def test_a_slow_remote_without_signs_of_life_is_asked_and_its_call_answered(firs
             )
 
     pinged = threading.Semaphore(0)
-    liveness_settings = {**SOON, "SILENCE_LIMIT": 3600}
-    with raw_remote(script) as remote, bridge(remote.url, liveness_settings=liveness_settings) as client:
+    liveness = {**SHORT_LIMITS, "SILENCE_LIMIT": 3600}
+    with raw_remote(script) as remote, bridge(remote.url, liveness=liveness) as client:
         client.send(call(1, {}))
         assert client.response_to(1, seconds=60)["result"] == {"late": True}
         assert remote.methods().count("tools/call") == 1
 
 
-def test_the_ping_is_one_of_the_session_and_its_answer_reaches_nobody() -> None:
+def test_a_ping_uses_the_session_and_its_response_is_not_forwarded() -> None:
     def script(request: ReceivedRequest) -> None:
         if request.http_method != "POST":
             return request.respond(405)
@@ -138,20 +140,18 @@ def test_the_ping_is_one_of_the_session_and_its_answer_reaches_nobody() -> None:
         if request.message.get("method") == "tools/call":
             for _ in range(2):
                 assert pinged.acquire(timeout=30)
-        return request.respond_with_result(
-            **({"Mcp_Session_Id": "s"} if request.message.get("method") == "initialize" else {})
-        )
+        return request.send_result(**({"Mcp_Session_Id": "s"} if request.message.get("method") == "initialize" else {}))
 
     sessions: list[str | None] = []
     pinged = threading.Semaphore(0)
-    with scripted(script) as remote, bridge(remote.url, liveness_settings={**SOON, "SILENCE_LIMIT": 3600}) as client:
+    with scripted(script) as remote, bridge(remote.url, liveness={**SHORT_LIMITS, "SILENCE_LIMIT": 3600}) as client:
         client.initialize()
         client.send(call(1, {}))
         assert client.receive(seconds=30)["id"] == 1
     assert set(sessions) == {"s"}
 
 
-def test_a_swallowed_stream_that_can_be_resumed_is_taken_up_on_another_connection() -> None:
+def test_a_resumable_stream_on_a_dead_connection_is_resumed_on_another_one() -> None:
     def script(connection: RawConnection) -> None:
         while (message := connection.read_request()) is not None:
             if message.get("method") == "tools/call":
@@ -168,7 +168,7 @@ def test_a_swallowed_stream_that_can_be_resumed_is_taken_up_on_another_connectio
     with (
         raw_remote(script) as remote,
         middlebox(remote.port) as between,
-        bridge(between.url, liveness_settings=SOON) as client,
+        bridge(between.url, liveness=SHORT_LIMITS) as client,
     ):
         client.send(call(1, {}))
         assert client.receive(seconds=20)["method"] == "x"

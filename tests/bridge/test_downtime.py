@@ -1,4 +1,4 @@
-"""The remote is down, goes down, comes back, or comes back without memory of the client; the bridge outlives it all."""
+"""The remote is down, goes down, restarts, or loses its sessions. The bridge survives all of it."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ FIRST_REQUESTS = {
 
 @pytest.fixture
 def killable_remote(mode: str) -> Iterator[SdkRemote]:
-    """A remote of the SDK that the test may kill."""
+    """An SDK remote that the test may kill."""
     remote = SdkRemote("stateful" if mode == "2025 stateful" else "stateless")
     yield remote
     remote.kill()
@@ -38,7 +38,7 @@ def free_port() -> int:
 
 
 @pytest.mark.parametrize("method", FIRST_REQUESTS)
-def test_the_first_question_waits_for_a_remote_that_is_down_and_then_says_so(method: str) -> None:
+def test_the_first_request_waits_for_a_remote_that_is_down_and_then_fails(method: str) -> None:
     port = free_port()
     with bridge(f"http://127.0.0.1:{port}/mcp", startup_wait=0.6) as client:
         message = client.request(FIRST_REQUESTS[method])["error"]["message"]
@@ -48,8 +48,8 @@ def test_the_first_question_waits_for_a_remote_that_is_down_and_then_says_so(met
             assert client.request({**FIRST_REQUESTS[method], "id": 2})["result"]
 
 
-class Terminal(Output):
-    """A client that has sent one line, and when it was answered."""
+class OneLineClient(Output):
+    """A client that sends one line; `answered` is set when a line comes back."""
 
     def __init__(self, line: bytes) -> None:
         super().__init__()
@@ -64,17 +64,17 @@ class Terminal(Output):
 
 
 @pytest.mark.parametrize(
-    ("method", "startup_wait"), [*((each, STARTUP_WAIT) for each in FIRST_REQUESTS), ("tools/list", 0)]
+    ("method", "startup_wait"), [*((first, STARTUP_WAIT) for first in FIRST_REQUESTS), ("tools/list", 0)]
 )
-def test_a_first_question_is_given_up_when_its_time_is_over_and_others_at_once(
+def test_a_first_request_fails_after_the_startup_wait_and_any_other_at_once(
     method: str, startup_wait: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def refuse(*_: object) -> None:
         raise ConnectionRefusedError
 
-    async def ask() -> float:
+    async def failed_at() -> float:
         message = FIRST_REQUESTS.get(method, {"id": 1, "method": method, "params": {"_meta": ENVELOPE}})
-        client = Terminal(json.dumps({"jsonrpc": "2.0", **message}).encode())
+        client = OneLineClient(json.dumps({"jsonrpc": "2.0", **message}).encode())
         relay = Relay(
             load_remote_settings("http://127.0.0.1:9/mcp", [], None, allow_http=True, environ={}), client, STARTUP_WAIT
         )
@@ -84,11 +84,11 @@ def test_a_first_question_is_given_up_when_its_time_is_over_and_others_at_once(
         return asyncio.get_running_loop().time()
 
     monkeypatch.setattr("cyberun_mcp.bridge.connect._connect", refuse)
-    assert startup_wait - 1 <= run_at_once(ask) <= startup_wait  # it asks again once a second
+    assert startup_wait - 1 <= run_at_once(failed_at) <= startup_wait  # it tries once a second
 
 
 @pytest.mark.parametrize("method", FIRST_REQUESTS)
-def test_the_first_question_is_answered_as_soon_as_the_remote_is_up(method: str) -> None:
+def test_the_first_request_is_answered_as_soon_as_the_remote_is_up(method: str) -> None:
     port = free_port()
     with bridge(f"http://127.0.0.1:{port}/mcp", startup_wait=GUARD) as client:
         client.send(FIRST_REQUESTS[method])
@@ -98,7 +98,7 @@ def test_the_first_question_is_answered_as_soon_as_the_remote_is_up(method: str)
             assert remote.methods() == [method]
 
 
-def test_what_follows_initialize_in_the_pipe_waits_with_it() -> None:
+def test_messages_behind_initialize_wait_with_it() -> None:
     port = free_port()
     with bridge(f"http://127.0.0.1:{port}/mcp", startup_wait=GUARD) as client:
         client.send(
@@ -110,15 +110,13 @@ def test_what_follows_initialize_in_the_pipe_waits_with_it() -> None:
             assert remote.methods() == ["initialize", "notifications/initialized", "tools/list"]
 
 
-def test_a_load_balancer_without_backends_is_waited_for_as_well() -> None:
+def test_the_first_request_also_waits_for_a_load_balancer_without_backends() -> None:
     with scripted() as remote, bridge(remote.url) as client:
-        remote.script = lambda request: (
-            request.respond(503) if len(remote.received) < 3 else request.respond_with_result()
-        )
+        remote.script = lambda request: request.respond(503) if len(remote.received) < 3 else request.send_result()
         assert client.request(FIRST_REQUESTS["initialize"])["result"]
 
 
-def test_a_client_that_gave_up_on_initialize_still_gets_a_session_with_its_next_call() -> None:
+def test_the_next_call_opens_a_session_if_initialize_has_failed() -> None:
     port = free_port()
     with bridge(f"http://127.0.0.1:{port}/mcp", startup_wait=0) as client:
         assert client.request(FIRST_REQUESTS["initialize"])["error"]
@@ -128,7 +126,9 @@ def test_a_client_that_gave_up_on_initialize_still_gets_a_session_with_its_next_
             assert remote.methods() == ["initialize", "notifications/initialized", *["tools/call"] * 3]
 
 
-def test_a_remote_killed_in_a_call_and_started_again(killable_remote: SdkRemote, mode: str, call_era: str) -> None:
+def test_a_remote_that_is_killed_during_a_call_and_restarted(
+    killable_remote: SdkRemote, mode: str, call_era: str
+) -> None:
     with bridge(killable_remote.url) as client:
         if call_era == "legacy":
             client.initialize()
@@ -144,8 +144,8 @@ def test_a_remote_killed_in_a_call_and_started_again(killable_remote: SdkRemote,
         assert client.request(call(4, {"tag": "after"}, call_era))["result"]["content"][0]["text"] == "after"
 
 
-class Forgetful:
-    """A stateful remote that can forget its sessions."""
+class ForgetfulRemote:
+    """A stateful remote that can lose its sessions."""
 
     def __init__(self) -> None:
         self.session = 0
@@ -158,22 +158,22 @@ class Forgetful:
         if request.message["method"] == "initialize":
             self.session += 1
             self.known = not self.always
-            return request.respond_with_result(Mcp_Session_Id=f"s{self.session}")
+            return request.send_result(Mcp_Session_Id=f"s{self.session}")
         if self.known and request.headers.get("mcp-session-id") == f"s{self.session}":
-            return request.respond_with_result()
+            return request.send_result()
         body = b'{"jsonrpc":"2.0","id":"server-error","error":{"code":-32600,"message":"Session not found"}}'
         return request.respond(404, body)
 
 
-def test_a_lost_session_is_opened_once_for_all_calls_and_each_call_sent_again() -> None:
-    forgetful = Forgetful()
+def test_a_lost_session_is_reopened_once_and_every_call_is_sent_again() -> None:
+    forgetful = ForgetfulRemote()
     with scripted(forgetful) as remote, bridge(remote.url) as client:
         client.initialize()
         client.request({"id": 1, "method": "tools/list"})
         forgetful.session += 100
         client.send(*(call(number, {}) for number in range(10, 20)))
         responses = [client.receive() for _ in range(10)]
-    assert all("result" in each for each in responses)
+    assert all("result" in response for response in responses)
     assert remote.methods().count("initialize") == 2
     replayed = [
         request
@@ -184,8 +184,8 @@ def test_a_lost_session_is_opened_once_for_all_calls_and_each_call_sent_again() 
     assert "mcp-session-id" not in replayed[1].headers
 
 
-def test_what_the_remote_says_on_its_own_is_heard_in_the_new_session_too() -> None:
-    forgetful, over = Forgetful(), threading.Event()
+def test_unsolicited_messages_also_arrive_in_a_reopened_session() -> None:
+    forgetful, over = ForgetfulRemote(), threading.Event()
 
     def script(request: ReceivedRequest) -> None:
         if request.http_method != "GET":
@@ -204,8 +204,8 @@ def test_what_the_remote_says_on_its_own_is_heard_in_the_new_session_too() -> No
         over.set()
 
 
-def test_a_session_lost_over_and_over_is_an_error_and_no_loop() -> None:
-    forgetful = Forgetful()
+def test_a_session_that_is_lost_again_and_again_ends_in_an_error() -> None:
+    forgetful = ForgetfulRemote()
     with scripted(forgetful) as remote, bridge(remote.url) as client:
         client.initialize()
         client.request({"id": 1, "method": "tools/list"})
@@ -217,8 +217,8 @@ def test_a_session_lost_over_and_over_is_an_error_and_no_loop() -> None:
     assert len(remote.received) < 15
 
 
-def test_a_session_that_cannot_be_opened_anew_says_why() -> None:
-    forgetful = Forgetful()
+def test_a_session_that_cannot_be_reopened_reports_the_reason() -> None:
+    forgetful = ForgetfulRemote()
     with scripted(forgetful) as remote, bridge(remote.url) as client:
         client.initialize()
         client.request({"id": 1, "method": "tools/list"})
@@ -228,12 +228,12 @@ def test_a_session_that_cannot_be_opened_anew_says_why() -> None:
         assert client.request(call(3, {}))["result"]
 
 
-def test_a_remote_that_is_slow_is_waited_for() -> None:
+def test_a_slow_remote_is_not_retried() -> None:
     release = threading.Event()
 
     def slow(request: ReceivedRequest) -> None:
         release.wait(GUARD)
-        request.respond_with_result()
+        request.send_result()
 
     with scripted(slow) as remote, bridge(remote.url, startup_wait=0) as client:
         client.send(FIRST_REQUESTS["initialize"])

@@ -1,4 +1,4 @@
-"""What goes in comes out: messages of both eras pass the bridge as the bytes they are."""
+"""The bridge forwards the messages of both eras byte for byte."""
 
 import base64
 import json
@@ -15,15 +15,15 @@ from tests.bridge.remotes import ReceivedRequest, SdkRemote, event, scripted
 from tests.waiting import GUARD
 
 
-async def test_a_client_of_the_sdk_sees_the_remote_itself(stateless: SdkRemote, stateful: SdkRemote, era: str) -> None:
+async def test_an_sdk_client_sees_the_remote_unchanged(stateless: SdkRemote, stateful: SdkRemote, era: str) -> None:
     for remote in (stateless, stateful):
         command = StdioServerParameters(
             command=sys.executable, args=["-m", "cyberun_mcp", "bridge", remote.url], env=clean_environment()
         )
-        heard: list[tuple[object, ...]] = []
+        received: list[tuple[object, ...]] = []
 
-        async def hear(
-            progress: float, total: float | None, message: str | None, into: list[tuple[object, ...]] = heard
+        async def on_progress(
+            progress: float, total: float | None, message: str | None, into: list[tuple[object, ...]] = received
         ) -> None:
             into.append((progress, total, message))
 
@@ -37,31 +37,31 @@ async def test_a_client_of_the_sdk_sees_the_remote_itself(stateless: SdkRemote, 
             assert tool.annotations.title == "Do it"
             assert tool.annotations.open_world_hint is False
             assert tool.meta == {"example.com/kept": [1, 2]}
-            result = await client.call_tool("do", {"progress": 3, "tag": "t"}, progress_callback=hear)
+            result = await client.call_tool("do", {"progress": 3, "tag": "t"}, progress_callback=on_progress)
         assert result.meta is not None
         assert result.meta["example.com/tag"] == "t"
-        assert heard == [(1, 3, "step 1"), (2, 3, "step 2"), (3, 3, "step 3")]
+        assert received == [(1, 3, "step 1"), (2, 3, "step 2"), (3, 3, "step 3")]
 
 
-def test_the_bytes_of_unknown_methods_and_odd_json_are_left_alone() -> None:
+def test_unknown_methods_and_unusual_json_are_forwarded_unchanged() -> None:
     request = (
         b'{ "jsonrpc":"2.0" ,"id":"\\u00e9\xc3\xa9", "method":"odd","params":{"n":1.0,"big":12345678901234567890}}'
     )
-    answered = b'{"result" : {"\\u0041":1e2, "_meta":{"a/b":null}}, "more":[ ], "id":"\\u00e9\xc3\xa9","jsonrpc":"2.0"}'
-    with scripted(lambda each: each.respond(200, answered)) as remote, bridge(remote.url) as client:
+    response = b'{"result" : {"\\u0041":1e2, "_meta":{"a/b":null}}, "more":[ ], "id":"\\u00e9\xc3\xa9","jsonrpc":"2.0"}'
+    with scripted(lambda received: received.respond(200, response)) as remote, bridge(remote.url) as client:
         client.write(request + b"\r\n")
-        assert client.read_line() == answered + b"\n"
+        assert client.read_line() == response + b"\n"
     assert remote.received[0].body == request
 
 
-def test_json_on_several_lines_becomes_one_line() -> None:
+def test_json_with_line_breaks_becomes_one_line() -> None:
     pretty = b'{\n  "jsonrpc": "2.0",\r\n  "id": 1,\n  "result": {"text": "a\\nb"}\n}\n'
-    with scripted(lambda each: each.respond(200, pretty)) as remote, bridge(remote.url) as client:
+    with scripted(lambda request: request.respond(200, pretty)) as remote, bridge(remote.url) as client:
         assert client.request({"id": 1, "method": "ping"})["result"] == {"text": "a\nb"}
 
 
 @pytest.mark.parametrize("token", [7, "seven"])
-def test_progress_arrives_as_it_happens_with_its_token(
+def test_progress_arrives_immediately_with_its_token(
     sdk_remote: SdkRemote, mode: str, call_era: str, token: int | str, tmp_path: Path
 ) -> None:
     release = tmp_path / "release"
@@ -69,14 +69,14 @@ def test_progress_arrives_as_it_happens_with_its_token(
         if call_era == "legacy":
             client.initialize()
         client.send(call(1, {"progress": 3, "until": str(release)}, call_era, token))
-        heard = [client.receive()["params"] for _ in range(3)]
-        assert [each["progressToken"] for each in heard] == [token] * 3
-        assert [each["progress"] for each in heard] == [1, 2, 3]
+        progress = [client.receive()["params"] for _ in range(3)]
+        assert [params["progressToken"] for params in progress] == [token] * 3
+        assert [params["progress"] for params in progress] == [1, 2, 3]
         release.touch()
         assert "result" in client.receive()
 
 
-def test_a_hundred_calls_are_in_flight_at_once(sdk_remote: SdkRemote, call_era: str, tmp_path: Path) -> None:
+def test_a_hundred_calls_run_in_parallel(sdk_remote: SdkRemote, call_era: str, tmp_path: Path) -> None:
     release, calls = tmp_path / "release", range(1, 101)
     with bridge(sdk_remote.url) as client:
         if call_era == "legacy":
@@ -87,11 +87,11 @@ def test_a_hundred_calls_are_in_flight_at_once(sdk_remote: SdkRemote, call_era: 
             begun.add(sdk_remote.output_lines.get(timeout=GUARD))
         release.touch()
         responses = [client.receive() for _ in calls]
-    assert {each["id"] for each in responses} == set(calls)
-    assert all(each["result"]["content"][0]["text"] == str(each["id"]) for each in responses)
+    assert {response["id"] for response in responses} == set(calls)
+    assert all(response["result"]["content"][0]["text"] == str(response["id"]) for response in responses)
 
 
-def test_a_result_of_two_megabytes_comes_whole(sdk_remote: SdkRemote, call_era: str) -> None:
+def test_a_result_of_two_megabytes_arrives_complete(sdk_remote: SdkRemote, call_era: str) -> None:
     with bridge(sdk_remote.url) as client:
         if call_era == "legacy":
             client.initialize()
@@ -99,24 +99,24 @@ def test_a_result_of_two_megabytes_comes_whole(sdk_remote: SdkRemote, call_era: 
     assert len(response["result"]["content"][0]["text"]) == 2_000_000
 
 
-def test_messages_of_2025_carry_the_version_and_the_session_that_initialize_settled() -> None:
+def test_2025_messages_have_headers_for_the_version_and_the_session_of_initialize() -> None:
     def script(request: ReceivedRequest) -> None:
-        request.respond_with_result(Mcp_Session_Id="the-session") if request.message[
+        request.send_result(Mcp_Session_Id="the-session") if request.message[
             "method"
-        ] == "initialize" else request.respond_with_result()
+        ] == "initialize" else request.send_result()
 
     with scripted(script) as remote, bridge(remote.url) as client:
         client.initialize()
         client.request({"id": 1, "method": "tools/list"})
-    opening, *others = (each for each in remote.received if each.http_method == "POST")
-    assert "mcp-session-id" not in opening.headers
+    initialize, *others = (request for request in remote.received if request.http_method == "POST")
+    assert "mcp-session-id" not in initialize.headers
     assert len(others) == 2
-    for each in others:
-        assert each.headers["mcp-session-id"] == "the-session"
-        assert each.headers["mcp-protocol-version"] == "2025-11-25"
-        assert each.headers["authorization"] == f"Bearer {KEY}"
-        assert each.headers["accept"] == "application/json, text/event-stream"
-        assert "mcp-method" not in each.headers
+    for request in others:
+        assert request.headers["mcp-session-id"] == "the-session"
+        assert request.headers["mcp-protocol-version"] == "2025-11-25"
+        assert request.headers["authorization"] == f"Bearer {KEY}"
+        assert request.headers["accept"] == "application/json, text/event-stream"
+        assert "mcp-method" not in request.headers
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,9 @@ def test_messages_of_2025_carry_the_version_and_the_session_that_initialize_sett
         ("tools/list", {}, None),
     ],
 )
-def test_messages_of_2026_are_described_in_their_headers(method: str, params: dict[str, str], name: str | None) -> None:
+def test_2026_messages_have_headers_for_their_version_method_and_name(
+    method: str, params: dict[str, str], name: str | None
+) -> None:
     with scripted() as remote, bridge(remote.url) as client:
         client.request({"id": 1, "method": method, "params": {**params, "_meta": ENVELOPE}})
     [request] = remote.received
@@ -140,10 +142,10 @@ def test_messages_of_2026_are_described_in_their_headers(method: str, params: di
     assert "x-injected" not in request.headers
 
 
-def test_arguments_a_tool_wants_in_headers_are_repeated_there() -> None:
+def test_arguments_with_x_mcp_header_are_repeated_in_headers() -> None:
     nested = {"type": "object", "properties": {"deep": {"type": "boolean", "x-mcp-header": "Deep"}}}
-    wishes = {"region": {"type": "string", "x-mcp-header": "Region"}, "n": {"type": "integer"}, "in": nested}
-    tool = {"name": "do", "inputSchema": {"type": "object", "properties": wishes}}
+    properties = {"region": {"type": "string", "x-mcp-header": "Region"}, "n": {"type": "integer"}, "in": nested}
+    tool = {"name": "do", "inputSchema": {"type": "object", "properties": properties}}
 
     def script(request: ReceivedRequest) -> None:
         body = {"jsonrpc": "2.0", "id": request.message["id"], "result": {"tools": [tool]}}
@@ -153,12 +155,15 @@ def test_arguments_a_tool_wants_in_headers_are_repeated_there() -> None:
         client.request({"id": 1, "method": "tools/list", "params": {"_meta": ENVELOPE}})
         client.request(call(2, {"region": "Zürich", "n": 3, "in": {"deep": True}}, "auto"))
         client.request(call(3, {"n": 3}, "auto"))
-    mirrored = [{k: v for k, v in each.headers.items() if k.startswith("mcp-param-")} for each in remote.received[1:]]
+    parameter_headers = [
+        {name: value for name, value in request.headers.items() if name.startswith("mcp-param-")}
+        for request in remote.received[1:]
+    ]
     encoded = "=?base64?" + base64.b64encode("Zürich".encode()).decode() + "?="
-    assert mirrored == [{"mcp-param-region": encoded, "mcp-param-deep": "true"}, {}]
+    assert parameter_headers == [{"mcp-param-region": encoded, "mcp-param-deep": "true"}, {}]
 
 
-def test_a_stream_the_remote_ends_by_design_is_taken_up_where_it_ended() -> None:
+def test_a_stream_that_the_remote_ends_by_design_is_resumed_where_it_ended() -> None:
     def script(request: ReceivedRequest) -> None:
         if request.http_method == "GET" and request.headers.get("last-event-id") == "e1":
             return request.start_stream()(b"id: e2\n" + event({"jsonrpc": "2.0", "id": 5, "result": {"late": True}}))
@@ -166,7 +171,7 @@ def test_a_stream_the_remote_ends_by_design_is_taken_up_where_it_ended() -> None
             return request.respond(405)
         if request.message["method"] == "tools/call":
             return request.start_stream()(b"id: e1\nretry: 20\ndata:\n\n")
-        return request.respond_with_result(Mcp_Session_Id="s")
+        return request.send_result(Mcp_Session_Id="s")
 
     with scripted(script) as remote, bridge(remote.url) as client:
         client.initialize()
@@ -174,10 +179,10 @@ def test_a_stream_the_remote_ends_by_design_is_taken_up_where_it_ended() -> None
     assert remote.methods().count("tools/call") == 1
 
 
-def test_everything_pipelined_in_one_write_goes_out_in_order() -> None:
+def test_messages_written_at_once_are_sent_in_order() -> None:
     def slow(request: ReceivedRequest) -> None:
         time.sleep(0.1 if request.message["method"] in ("initialize", "notifications/initialized") else 0)
-        request.respond_with_result()
+        request.send_result()
 
     with scripted(slow) as remote, bridge(remote.url) as client:
         client.send(
@@ -191,33 +196,33 @@ def test_everything_pipelined_in_one_write_goes_out_in_order() -> None:
     assert old_era == ["initialize", "notifications/initialized", "tools/list"]
 
 
-def test_an_error_without_an_id_is_addressed_to_the_call_that_waits() -> None:
+def test_an_error_without_an_id_gets_the_id_of_its_request() -> None:
     body = b'{"jsonrpc":"2.0","id":null,"error":{"code":-32020,"message":"HeaderMismatch","data":{"x":1}}}'
     with scripted(lambda request: request.respond(400, body)) as remote, bridge(remote.url) as client:
         response = client.request({"id": "mine", "method": "tools/list"})
     assert response["error"] == {"code": -32020, "message": "HeaderMismatch", "data": {"x": 1}}
 
 
-def test_what_the_remote_says_on_its_own_reaches_the_client() -> None:
-    says = {"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}
+def test_unsolicited_messages_of_the_remote_reach_the_client() -> None:
+    notification = {"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}
 
     def script(request: ReceivedRequest) -> None:
         if request.http_method == "GET":
-            request.start_stream()(b"id: 7\nretry: 10\n" + event(says))
+            request.start_stream()(b"id: 7\nretry: 10\n" + event(notification))
         else:
-            request.respond_with_result(Mcp_Session_Id="s")
+            request.send_result(Mcp_Session_Id="s")
 
     with scripted(script) as remote, bridge(remote.url) as client:
         client.initialize()
-        assert client.receive() == says
-        assert client.receive() == says
+        assert client.receive() == notification
+        assert client.receive() == notification
     first, second, *_ = (request for request in remote.received if request.http_method == "GET")
     assert (first.headers["mcp-session-id"], first.headers.get("last-event-id")) == ("s", None)
     assert second.headers["last-event-id"] == "7"
 
 
-def test_a_request_of_the_remote_reaches_the_client_and_its_answer_goes_back() -> None:
-    asks = {"jsonrpc": "2.0", "id": 99, "method": "elicitation/create", "params": {}}
+def test_a_request_of_the_remote_reaches_the_client_and_the_response_goes_back() -> None:
+    remote_request = {"jsonrpc": "2.0", "id": 99, "method": "elicitation/create", "params": {}}
     answered = threading.Event()
 
     def script(request: ReceivedRequest) -> None:
@@ -225,14 +230,14 @@ def test_a_request_of_the_remote_reaches_the_client_and_its_answer_goes_back() -
             answered.set()
             return request.respond(202)
         send = request.start_stream()
-        send(event(asks))
+        send(event(remote_request))
         assert answered.wait(GUARD)
         send(event({"jsonrpc": "2.0", "id": request.message["id"], "result": {}}))
         return None
 
     with scripted(script) as remote, bridge(remote.url) as client:
         client.send(call(5, {}))
-        assert client.receive() == asks
+        assert client.receive() == remote_request
         client.send({"id": 99, "result": {"action": "decline"}})
         assert client.receive()["id"] == 5
     assert remote.received[-1].message == {"jsonrpc": "2.0", "id": 99, "result": {"action": "decline"}}

@@ -1,4 +1,4 @@
-"""What a client writes, however badly, is answered; what it does not read does not fill the memory."""
+"""Malformed lines get an error, and a client that does not read does not fill the memory."""
 
 import json
 import os
@@ -57,26 +57,26 @@ def shared_bridge() -> Iterator[BridgeProcess]:
 
 
 def in_flight(line: bytes, request_id: object = 1) -> tuple[list[Message], ScriptedRemote]:
-    """All that is said to a client that writes `line` while its call is in flight, and then another call."""
+    """All messages to a client that writes `line` and then another call while its first call is in flight."""
     release = threading.Event()
 
     def script(request: ReceivedRequest) -> None:
         if request.message.get("id") == request_id:
             assert release.wait(30)
-        request.respond_with_result()
+        request.send_result()
 
     with scripted(script) as remote, bridge(remote.url) as client:
         client.send(call(request_id, {}))
         client.write(line + b"\n")
         client.send({"id": "after", "method": "ping"})
-        said = [client.receive(20)]
-        while said[-1]["id"] != "after":
-            said.append(client.receive(20))
+        messages = [client.receive(20)]
+        while messages[-1]["id"] != "after":
+            messages.append(client.receive(20))
         release.set()
-        said.append(client.receive(20))
+        messages.append(client.receive(20))
         client.send({"id": "last", "method": "ping"})
-        said.append(client.receive(20))
-    return said, remote
+        messages.append(client.receive(20))
+    return messages, remote
 
 
 @pytest.mark.parametrize("request_id", [1, "one", 1.5])
@@ -90,36 +90,36 @@ def in_flight(line: bytes, request_id: object = 1) -> tuple[list[Message], Scrip
         b'[{"jsonrpc":"2.0","id":%s,"method":"ping"}]',
     ],
 )
-def test_only_the_answer_to_a_call_carries_its_id_while_it_is_in_flight(line: bytes, request_id: object) -> None:
-    said, remote = in_flight(line % json.dumps(request_id).encode(), request_id)
-    assert [message["id"] for message in said] == [None, "after", request_id, "last"]
-    assert said[0]["error"]["code"] == -32600
-    assert said[2]["result"]
+def test_only_the_response_to_a_call_has_its_id_while_it_is_in_flight(line: bytes, request_id: object) -> None:
+    messages, remote = in_flight(line % json.dumps(request_id).encode(), request_id)
+    assert [message["id"] for message in messages] == [None, "after", request_id, "last"]
+    assert messages[0]["error"]["code"] == -32600
+    assert messages[2]["result"]
     assert sorted(str(request.message["id"]) for request in remote.received) == sorted(
         (str(request_id), "after", "last")
     )
 
 
-def test_an_id_in_use_is_named_by_the_error_that_cannot_carry_it() -> None:
-    said, _ = in_flight(b'{"jsonrpc":"2.0","id":1,"method":"tools/list"}')
-    assert "the id 1 is in use by a call in flight; this tools/list was not sent" in said[0]["error"]["message"]
+def test_the_error_for_a_duplicate_id_quotes_the_id_in_its_text() -> None:
+    messages, _ = in_flight(b'{"jsonrpc":"2.0","id":1,"method":"tools/list"}')
+    assert "the id 1 is in use by a call in flight; this tools/list was not sent" in messages[0]["error"]["message"]
 
 
-def test_ids_of_several_json_types_are_several_calls() -> None:
+def test_ids_of_different_json_types_are_different_calls() -> None:
     def script(request: ReceivedRequest) -> None:
         all_here.wait(30)
-        request.respond_with_result()
+        request.send_result()
 
     all_here = threading.Barrier(3)
     with scripted(script) as remote, bridge(remote.url) as client:
         client.send(call(1, {}), call(1.0, {}), call("1", {}))
         responses = [client.receive(20) for _ in range(3)]
-    assert sorted(repr(each["id"]) for each in responses) == ["'1'", "1", "1.0"]
-    assert all("result" in each for each in responses)
+    assert sorted(repr(response["id"]) for response in responses) == ["'1'", "1", "1.0"]
+    assert all("result" in response for response in responses)
 
 
 @pytest.mark.parametrize(("request_id", "wrong"), [(1, True), (0, False), (1, "1"), ("1", 1)])
-def test_an_answer_with_an_id_of_another_json_type_is_not_the_answer(request_id: Any, wrong: Any) -> None:
+def test_a_response_with_an_id_of_another_json_type_is_not_the_response(request_id: Any, wrong: Any) -> None:
     body = json.dumps({"jsonrpc": "2.0", "id": wrong, "result": {}}).encode()
     with scripted(lambda request: request.respond(200, body)) as remote, bridge(remote.url) as client:
         client.send(call(request_id, {}))
@@ -128,7 +128,7 @@ def test_an_answer_with_an_id_of_another_json_type_is_not_the_answer(request_id:
     assert "the answer to another request" in response["error"]["message"]
 
 
-def test_a_line_of_sixteen_megabytes_passes_and_a_longer_one_is_refused() -> None:
+def test_a_line_of_sixteen_megabytes_is_accepted_and_a_longer_one_is_rejected() -> None:
     frame = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"x":"%s"}}'
     largest = frame % (b"x" * (16 * MEGABYTE - len(frame) + 2))
     with scripted() as remote, bridge(remote.url) as client:
@@ -142,8 +142,8 @@ def test_a_line_of_sixteen_megabytes_passes_and_a_longer_one_is_refused() -> Non
     assert remote.received[0].body == largest
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read where Linux tells it")
-def test_a_client_that_stops_reading_holds_the_remote_back_instead_of_filling_the_memory() -> None:
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc, which only Linux has")
+def test_a_client_that_stops_reading_slows_the_remote_down_instead_of_filling_the_memory() -> None:
     sent = 0
     piece = event({"jsonrpc": "2.0", "method": "notifications/message", "params": {"data": "x" * 100_000}})
 
@@ -162,15 +162,15 @@ def test_a_client_that_stops_reading_holds_the_remote_back_instead_of_filling_th
             time.sleep(0.1)
             unchanged = unchanged + 1 if sent == before else 0
             before = sent
-        assert sent < 20 * MEGABYTE  # the kernel's buffers, and a little
+        assert sent < 20 * MEGABYTE  # the kernel's buffers, and some more
         assert resident(client.process.pid) < 64 * MEGABYTE
         received = sum(1 for _ in zip(range(2001), client.stdout, strict=False))
         assert received == 2001
         assert resident(client.process.pid) < 64 * MEGABYTE
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read where Linux tells it")
-def test_a_client_that_only_writes_is_held_back_too() -> None:
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc, which only Linux has")
+def test_a_client_that_only_writes_is_slowed_down_too() -> None:
     with bridge(NOWHERE, reading=False) as client:
         os.set_blocking(client.stdin.fileno(), False)
         line = b'{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"x":"' + b"x" * 10_000 + b'"}}\n'
@@ -186,9 +186,9 @@ def test_a_client_that_only_writes_is_held_back_too() -> None:
         assert resident(client.process.pid) < 150 * MEGABYTE
 
 
-def test_input_from_a_file_and_output_to_a_file_work_as_well(tmp_path: Path) -> None:
+def test_input_and_output_may_be_files(tmp_path: Path) -> None:
     request, answered = tmp_path / "in", tmp_path / "out"
-    request.write_bytes(b"{\n" + b'{"id":3,"method":"ping"}')  # the last line has no end
+    request.write_bytes(b"{\n" + b'{"id":3,"method":"ping"}')  # the last line has no newline
     with request.open("rb") as stdin, answered.open("wb") as stdout:
         command = [sys.executable, "-m", "cyberun_mcp", "bridge", NOWHERE]
         finished = subprocess.run(
@@ -199,6 +199,6 @@ def test_input_from_a_file_and_output_to_a_file_work_as_well(tmp_path: Path) -> 
 
 
 def resident(pid: int) -> int:
-    """Bytes of memory the process has now."""
+    """The resident memory of the process in bytes."""
     lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:"))
