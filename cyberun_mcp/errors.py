@@ -9,18 +9,19 @@
     │   └── ResponseTooLarge     the response has more bytes than can be read or passed on
     ├── Unreachable              no response: connection refused, unknown host, connection lost, timeout
     ├── OutcomeUnknown           a run may have been accepted; the text names the tasks it may have become
-    └── Trouble                  bridge: a message could not be delivered, or its response was lost
-        └── Unreachable          bridge: no connection; nothing was sent
+    └── BridgeError              bridge: base of its exceptions (bridge/errors.py)
+        ├── RequestFailed        bridge: the client gets no response to its message; the text says why and what to do
+        │   └── RemoteUnreachable  bridge: there is no connection to the remote; nothing was sent
+        ├── ConnectionLost       bridge: the connection ended before the response did
+        ├── InvalidResponse      bridge: the response breaks HTTP or MCP
+        ├── SessionExpired       bridge: the remote does not know the session; the request was not carried out
+        └── InvalidMessage       bridge: a line from the client is not a JSON-RPC message
 
 The others never reach a model. Each is caught in the room that raises it:
 
     Exception
     ├── BadRequest               http: a malformed request, rejected before it reaches the app
     ├── _TooLarge                http: the body exceeds the limit
-    ├── Malformed                bridge: a line on stdin is not a JSON-RPC message
-    ├── Lost                     bridge: the connection ended before the response did
-    ├── NotHttp                  bridge: the bytes are not an HTTP response
-    ├── SessionLost              bridge: the remote does not know the session
     ├── Changed                  clients: a config file changed while it was being edited
     ├── Protected                clients: this user must not replace the config file
     ├── Refused                  clients: nothing was written; the text says why

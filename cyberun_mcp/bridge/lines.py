@@ -12,7 +12,8 @@ import threading
 from collections.abc import Iterable
 from typing import SupportsIndex, cast
 
-from cyberun_mcp.bridge.messages import INVALID_REQUEST, Malformed
+from cyberun_mcp.bridge.errors import InvalidMessage
+from cyberun_mcp.bridge.jsonrpc import INVALID_REQUEST
 
 LONGEST_LINE = 16 * 1024 * 1024  # bytes; a run with a small picture inline is far below
 _PIECE = 64 * 1024
@@ -31,7 +32,7 @@ class Lines:
         return self.stream.heard_at
 
     async def read(self) -> bytes:
-        """The next line without its end; b"" when there is no more. Raises Malformed for one that is too long."""
+        """The next line without its end; b"" when there is no more. Raises InvalidMessage for one that is too long."""
         while True:
             try:
                 line = (await self.stream.readuntil(b"\n")).strip()
@@ -39,7 +40,7 @@ class Lines:
                 return end.partial.strip()
             except asyncio.LimitOverrunError as error:
                 await self._skip_line(error.consumed)
-                raise Malformed(INVALID_REQUEST, f"Invalid request: longer than {LONGEST_LINE:,} bytes") from None
+                raise InvalidMessage(INVALID_REQUEST, f"Invalid request: longer than {LONGEST_LINE:,} bytes") from None
             if line:
                 return line
 

@@ -1,16 +1,16 @@
-"""Whether a request that gets no answer is still being worked on, or its connection dead without anybody saying so.
+"""Detects requests whose connection is dead although neither end was told.
 
-A middlebox that forgets a connection tells neither end. TCP's keepalive notices a path that swallows everything, but
-not a proxy that answers it by itself. So when a remote has been silent for long, it is asked whether it is there: by a
-ping on a connection of its own, never by the request again. A remote that works in silence, as many do, looks the same
-as a dead connection; what is made of the answer is therefore:
+A middlebox that drops a connection tells neither end. TCP keepalive detects a path that swallows everything, but not a
+proxy that answers the probes itself. So after a long silence the bridge pings the remote, on a separate connection. It
+never sends the request again. A remote that works silently, as many do, looks the same as a dead connection, so the
+result of the ping decides:
 
-    the remote cannot be connected to, twice in a row      the request is lost
-    it answers, and it used to break such silences         the request is lost
-    anything else                                          wait on, up to SILENCE_LIMIT
+    the remote is unreachable, twice in a row             the request is lost
+    it answers, and it has sent keep-alives before        the request is lost
+    anything else                                         keep waiting, up to SILENCE_LIMIT
 
-The remote is known to break silences if it has sent comments on the stream of a waiting request, as `cyberun-mcp http`
-and every server of the Python SDK do each 15 seconds.
+Keep-alives are comments on the event stream of a waiting request. `cyberun-mcp http` and every server of the Python
+SDK send one every 15 seconds.
 """
 
 import asyncio
@@ -18,86 +18,88 @@ from collections.abc import Awaitable, Callable
 from enum import Enum, auto
 from typing import Protocol
 
-QUIET = 60.0  # seconds of silence after which the remote is asked; four comments of a remote that sends them
-ASK_AGAIN = 30.0  # seconds between two questions
-SILENCE_LIMIT = 300.0  # seconds; the clients of the official SDKs wait as long for the next byte, so remotes keep to it
+PING_AFTER = 60.0  # seconds of silence before the first ping; a remote that sends keep-alives has missed four by then
+PING_INTERVAL = 30.0  # seconds between two pings
+SILENCE_LIMIT = 300.0  # seconds; the official SDKs' clients wait as long for the next byte, so remotes keep to it
 
-_OPEN_ENDED = "subscriptions/listen"  # may be silent for hours, unless the remote is known to break silences
+_SUBSCRIPTION = "subscriptions/listen"  # may be silent for hours, unless the remote sends keep-alives
 
 
-class Sign(Enum):
-    """What became of a ping."""
+class PingResult(Enum):
+    """The outcome of a ping."""
 
     ANSWERED = auto()
-    SILENT = auto()  # connected, but no answer in time, or none of the remote's own
+    NO_ANSWER = auto()  # connected, but no response in time, or only one from a gateway
     UNREACHABLE = auto()  # no connection
 
 
-_SAID = {
-    Sign.ANSWERED: "answers a ping on another connection",
-    Sign.SILENT: "does not answer a ping either",
-    Sign.UNREACHABLE: "cannot be reached any more",
+_RESULT_TEXTS = {
+    PingResult.ANSWERED: "answers a ping on another connection",
+    PingResult.NO_ANSWER: "does not answer a ping either",
+    PingResult.UNREACHABLE: "cannot be reached any more",
 }
 
 
-class Waiting(Protocol):
-    """A connection on which an answer is waited for."""
+class WatchedReader(Protocol):
+    """The receiving side of a connection with a request in flight."""
 
     @property
     def silent_for(self) -> float:
-        """Seconds for which nothing has come although it was waited for."""
+        """Seconds that the current read has waited without receiving a byte."""
 
-    def end(self, why: str) -> None:
-        """Let the waiting request fail, for this reason."""
+    def fail(self, reason: str) -> None:
+        """End the read with this reason."""
 
 
 class Liveness:
-    """Looks after the requests in flight, all of them with one question at a time."""
+    """Watches all requests in flight; one ping at a time serves all of them."""
 
-    def __init__(self, ping: Callable[[], Awaitable[Sign]]) -> None:
-        self._breaks_silence = False
+    def __init__(self, ping: Callable[[], Awaitable[PingResult]]) -> None:
+        self._sends_keep_alives = False
         self._ping = ping
-        self._watched: dict[Waiting, str] = {}
+        self._watched: dict[WatchedReader, str] = {}
         self._watching: asyncio.Task[None] | None = None
-        self._unreachable = 0  # pings in a row
+        self._unreachable_pings = 0  # in a row
 
-    def watch(self, connection: Waiting, method: str) -> None:
-        """Look after a request until `release`."""
-        self._watched[connection] = method
+    def watch(self, reader: WatchedReader, method: str) -> None:
+        """Watch a request until `unwatch`."""
+        self._watched[reader] = method
         if self._watching is None or self._watching.done():
             self._watching = asyncio.create_task(self._watch())
 
-    def release(self, connection: Waiting) -> None:
-        """The request is over."""
-        self._watched.pop(connection, None)
+    def unwatch(self, reader: WatchedReader) -> None:
+        """Stop watching: the request is over."""
+        self._watched.pop(reader, None)
 
-    def silence_broken(self) -> None:
-        """The remote has sent a comment to somebody who waits; so it will again, as long as anything gets through."""
-        self._breaks_silence = True
+    def keep_alive_received(self) -> None:
+        """The remote has sent a keep-alive to a waiting request, so later silence means that the path is broken."""
+        self._sends_keep_alives = True
 
     async def _watch(self) -> None:
         while self._watched:
-            silences = [each.silent_for for each in self._expected()]
-            if max(silences, default=0.0) >= QUIET:
-                await self._ask()
-                await asyncio.sleep(ASK_AGAIN)
+            silence = max((reader.silent_for for reader in self._not_silent_by_design()), default=0.0)
+            if silence >= PING_AFTER:
+                await self._ping_and_judge()
+                await asyncio.sleep(PING_INTERVAL)
             else:
-                self._unreachable = 0
-                await asyncio.sleep(QUIET - max(silences, default=0.0))
+                self._unreachable_pings = 0
+                await asyncio.sleep(PING_AFTER - silence)
 
-    def _expected(self) -> list[Waiting]:
-        """The requests of which something should be heard from time to time."""
-        return [each for each, method in self._watched.items() if self._breaks_silence or method != _OPEN_ENDED]
+    def _not_silent_by_design(self) -> list[WatchedReader]:
+        """The requests that should receive data from time to time."""
+        return [
+            reader for reader, method in self._watched.items() if self._sends_keep_alives or method != _SUBSCRIPTION
+        ]
 
-    async def _ask(self) -> None:
-        sign = await self._ping()
-        self._unreachable = self._unreachable + 1 if sign is Sign.UNREACHABLE else 0
-        for each in self._expected():
-            silence = each.silent_for
-            if silence >= QUIET and self._is_lost(silence, sign):
-                each.end(f"it has sent nothing for {silence:.0f} s, and {_SAID[sign]}")
+    async def _ping_and_judge(self) -> None:
+        result = await self._ping()
+        self._unreachable_pings = self._unreachable_pings + 1 if result is PingResult.UNREACHABLE else 0
+        for reader in self._not_silent_by_design():
+            silence = reader.silent_for
+            if silence >= PING_AFTER and self._is_lost(silence, result):
+                reader.fail(f"it has sent nothing for {silence:.0f} s, and {_RESULT_TEXTS[result]}")
 
-    def _is_lost(self, silence: float, sign: Sign) -> bool:
-        if sign is Sign.ANSWERED and self._breaks_silence:
+    def _is_lost(self, silence: float, result: PingResult) -> bool:
+        if result is PingResult.ANSWERED and self._sends_keep_alives:
             return True
-        return self._unreachable >= 2 or silence >= SILENCE_LIMIT
+        return self._unreachable_pings >= 2 or silence >= SILENCE_LIMIT

@@ -8,10 +8,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cyberun_mcp.bridge.endpoint import Endpoint, endpoint
 from cyberun_mcp.bridge.lines import open_lines
 from cyberun_mcp.bridge.output import open_output
-from cyberun_mcp.bridge.relay import PATIENCE, Relay
+from cyberun_mcp.bridge.relay import STARTUP_WAIT, Relay
+from cyberun_mcp.bridge.remote_settings import RemoteSettings, load_remote_settings
 from cyberun_mcp.observability.stderr import log_losses
 from cyberun_mcp.process import allow_open_files, parent_gone
 from cyberun_mcp.redaction import RedactingFormatter
@@ -28,17 +28,17 @@ def run_bridge(url: str, headers: Sequence[str], header_file: Path | None, *, al
     Raises ConfigurationError. The caller ends the process without joining threads: one may wait for stdin.
     """
     _log_to_stderr()
-    remote = endpoint(url, headers, header_file, allow_http=allow_http, environ=os.environ)
+    remote = load_remote_settings(url, headers, header_file, allow_http=allow_http, environ=os.environ)
     allow_open_files(_FILES)
     return asyncio.new_event_loop().run_until_complete(_serve(remote))
 
 
-async def _serve(remote: Endpoint) -> int:
+async def _serve(remote: RemoteSettings) -> int:
     loop = asyncio.get_running_loop()
     signalled: asyncio.Future[int] = loop.create_future()
     _on_signals(loop, signalled)
     output, lines = await open_output(), await open_lines()
-    relay = Relay(remote, output, PATIENCE)
+    relay = Relay(remote, output, STARTUP_WAIT)
     reading = asyncio.create_task(relay.run(lines))
     left = asyncio.create_task(_left(lines.ended, reading))
     ends = (

@@ -1,10 +1,10 @@
-"""From the client's lines to the remote and back: any number of calls at once, each answered exactly once or cancelled.
+"""Relays the client's messages to the remote and back. Each of any number of parallel calls is answered exactly once.
 
-Messages of the 2025 eras wait for `initialize` and `notifications/initialized` to be through, because what those settle
-stands in every header after them. Messages of the 2026 era wait for nothing.
+Messages of the 2025 eras wait until `initialize` and `notifications/initialized` have been sent, because every later
+message carries their outcome in its headers. Messages of the 2026 era wait for nothing.
 
-A request whose id is in use by a call in flight is not sent. Its error carries no id, so that whatever carries the id
-is the answer to the call.
+A request is not sent if another request with the same id is in flight. Its error has no id, so that the only response
+with that id is the one for the first request.
 """
 
 import asyncio
@@ -13,35 +13,34 @@ import logging
 from collections.abc import Coroutine
 from typing import NamedTuple
 
-from cyberun_mcp.bridge.endpoint import Endpoint
-from cyberun_mcp.bridge.exchange import Exchange
-from cyberun_mcp.bridge.lines import Lines
-from cyberun_mcp.bridge.messages import (
+from cyberun_mcp.bridge.errors import InvalidMessage, RequestFailed
+from cyberun_mcp.bridge.jsonrpc import (
     INTERNAL_ERROR,
     INVALID_REQUEST,
-    Id,
-    Malformed,
+    JsonRpcId,
     Message,
     error_line,
-    parse,
+    parse_message,
     usable_id,
 )
+from cyberun_mcp.bridge.lines import Lines
 from cyberun_mcp.bridge.output import Output
-from cyberun_mcp.bridge.runs import unanswered, unknown_line, workflow_of
-from cyberun_mcp.bridge.trouble import Trouble
+from cyberun_mcp.bridge.pending_runs import unknown_outcome_line, wait_for_runs, workflow_of
+from cyberun_mcp.bridge.remote_client import RemoteClient
+from cyberun_mcp.bridge.remote_settings import RemoteSettings
 
-PATIENCE = 10.0  # seconds a client's first question waits for a remote that is down; clients give up after 30
-_AWAITED = ("initialize", "server/discover")
+STARTUP_WAIT = 10.0  # seconds that a client's first request waits for a remote that is down; clients time out after 30
+_FIRST_REQUESTS = ("initialize", "server/discover")
 _HANDSHAKE = ("initialize", "notifications/initialized")
-_SHOWN = 100  # characters of an id that is in use already
-_CALLS_WHILE_BLOCKED = 256  # a client that writes a burst before it reads is served; one that never reads is stopped
+_MAX_QUOTED_ID = 100  # characters of a duplicate id in its error text
+_MAX_CALLS_WHILE_BLOCKED = 256  # allows a client to write a burst before it reads; a client that never reads is stopped
 
-_Key = tuple[type, Id]
+_RequestKey = tuple[type, JsonRpcId]
 
 logger = logging.getLogger(__name__)
 
 
-class Call(NamedTuple):
+class PendingRequest(NamedTuple):
     """A request in flight."""
 
     message: Message
@@ -49,125 +48,127 @@ class Call(NamedTuple):
 
 
 class Relay:
-    """The calls of one client."""
+    """The requests of one client. `startup_wait` is in seconds, like `STARTUP_WAIT`."""
 
-    def __init__(self, endpoint: Endpoint, output: Output, patience: float) -> None:
+    def __init__(self, remote: RemoteSettings, output: Output, startup_wait: float) -> None:
         self._output = output
-        self._patience = patience
-        self._exchange = Exchange(endpoint, output.write, self._answered)
-        self._calls: dict[_Key, Call] = {}
+        self._startup_wait = startup_wait
+        self._remote = RemoteClient(remote, output.write, self._forget)
+        self._pending: dict[_RequestKey, PendingRequest] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._handshake: asyncio.Task[None] | None = None
-        self._last_said = ""
+        self._last_logged = ""
 
     async def run(self, lines: Lines) -> None:
-        """Take the client's lines until there are no more; the calls may still be running then."""
+        """Process the client's lines until the last one; requests may still be in flight at the end."""
         while True:
             try:
                 line = await lines.read()
                 if not line:
                     return
-                self._take(parse(line))
-            except Malformed as error:
+                self._process(parse_message(line))
+            except InvalidMessage as error:
                 for request_id in error.ids:
-                    free = None if request_id is None or _key(request_id) in self._calls else request_id
-                    await self._output.write(error_line(free, error.code, str(error)))
-            if self._output.blocked and len(self._calls) >= _CALLS_WHILE_BLOCKED:
+                    in_use = request_id is not None and _key(request_id) in self._pending
+                    await self._output.write(error_line(None if in_use else request_id, error.code, str(error)))
+            if self._output.blocked and len(self._pending) >= _MAX_CALLS_WHILE_BLOCKED:
                 await self._output.room()
 
     async def end(self, seconds: float) -> None:
-        """Give up every call, and take leave of the remote as far as that is possible in so little time."""
-        for call in self._calls.values():
-            call.task.cancel()
-        if self._exchange.session.id is not None:
-            self._spawn(self._exchange.leave())
+        """Cancel all requests and end the session, as far as that is possible in this time."""
+        for pending in self._pending.values():
+            pending.task.cancel()
+        if self._remote.session.id is not None:
+            self._spawn(self._remote.end_session())
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=seconds)
 
     async def finish_runs(self, seconds: float) -> None:
-        """Let the runs in flight be answered; the client is told of those that are not."""
-        runs = {call.task: call.message for call in self._calls.values() if workflow_of(call.message) is not None}
-        for message in await unanswered(runs, seconds):
-            if any(call.message is message for call in self._calls.values()):  # else only its delivery is late
-                self._spawn(self._output.write(unknown_line(message)))
+        """Wait for the runs in flight, and send an error to the client for those that stay unanswered."""
+        runs = {task: message for message, task in self._pending.values() if workflow_of(message) is not None}
+        for message in await wait_for_runs(runs, seconds):
+            # A run that is no longer pending has its response, which is waiting to be written.
+            if any(pending.message is message for pending in self._pending.values()):
+                self._spawn(self._output.write(unknown_outcome_line(message)))
 
-    def _take(self, message: Message) -> None:
+    def _process(self, message: Message) -> None:
         if message.is_request and message.id is not None:
-            if _key(message.id) in self._calls:
-                text = f"Invalid request: the id {json.dumps(message.id)[:_SHOWN]} is in use by a call in flight"
-                raise Malformed(INVALID_REQUEST, f"{text}; this {message.method} was not sent", [message.id])
-            task = self._spawn(self._answer(message, message.id, self._before(message)))
-            self._calls[_key(message.id)] = Call(message, task)
+            if _key(message.id) in self._pending:
+                quoted_id = json.dumps(message.id)[:_MAX_QUOTED_ID]
+                text = f"Invalid request: the id {quoted_id} is in use by a call in flight"
+                raise InvalidMessage(INVALID_REQUEST, f"{text}; this {message.method} was not sent", [message.id])
+            task = self._spawn(self._answer(message, message.id, self._handshake_for(message)))
+            self._pending[_key(message.id)] = PendingRequest(message, task)
         elif message.method == "notifications/cancelled":
             self._cancel(message)
             return
         else:
-            task = self._spawn(self._note(message, self._before(message)))
+            task = self._spawn(self._forward_notification(message, self._handshake_for(message)))
         if message.method in _HANDSHAKE:
             self._handshake = task
 
-    def _before(self, message: Message) -> asyncio.Task[None] | None:
-        """What has to be through before this message may go."""
+    def _handshake_for(self, message: Message) -> asyncio.Task[None] | None:
+        """The task that has to end before this message may be sent."""
         waits = message.envelope_version is None and self._handshake is not None and not self._handshake.done()
         return self._handshake if waits else None
 
-    async def _answer(self, message: Message, request_id: Id, before: asyncio.Task[None] | None) -> None:
+    async def _answer(self, message: Message, request_id: JsonRpcId, handshake: asyncio.Task[None] | None) -> None:
         try:
-            if before:
-                await asyncio.wait((before,))
-            await self._patiently(message)
-        except Trouble as trouble:
-            self._say(str(trouble))
-            await self._output.write(error_line(request_id, INTERNAL_ERROR, str(trouble)))
+            if handshake:
+                await asyncio.wait((handshake,))
+            await self._retry_while_down(message)
+        except RequestFailed as error:
+            self._log_once(str(error))
+            await self._output.write(error_line(request_id, INTERNAL_ERROR, str(error)))
         except Exception:
             logger.exception("%s failed unexpectedly", message.method)
             text = "Internal error in the bridge; see its log. The request may have been carried out."
             await self._output.write(error_line(request_id, INTERNAL_ERROR, text))
         finally:
-            self._answered(message)
+            self._forget(message)
 
-    def _answered(self, message: Message) -> None:
-        """From now on a cancellation comes too late, and the id could be used again."""
+    def _forget(self, message: Message) -> None:
+        """Drop a request from the pending ones: it can no longer be cancelled, and its id may be used again."""
         key = None if message.id is None else _key(message.id)
-        if key in self._calls and self._calls[key].message is message:
-            del self._calls[key]
+        if key in self._pending and self._pending[key].message is message:
+            del self._pending[key]
 
-    async def _patiently(self, message: Message) -> None:
-        """Send a request; a client's first question is asked again while the remote is down."""
+    async def _retry_while_down(self, message: Message) -> None:
+        """Send a request. A client's first request is repeated while the remote is down, up to the startup wait."""
         clock = asyncio.get_running_loop().time
-        last_try = clock() + (self._patience if message.method in _AWAITED else 0)
+        last_attempt = clock() + (self._startup_wait if message.method in _FIRST_REQUESTS else 0)
         pause = 0.1
         while True:
             try:
-                return await self._exchange.request(message)
-            except Trouble as trouble:
-                if not trouble.passing or clock() + pause > last_try:
+                return await self._remote.request(message)
+            except RequestFailed as error:
+                if not error.retryable or clock() + pause > last_attempt:
                     raise
-                self._say(f"{trouble} Waiting for it.")
+                self._log_once(f"{error} Waiting for it.")
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, 1.0)
 
-    async def _note(self, message: Message, before: asyncio.Task[None] | None) -> None:
-        if before:
-            await asyncio.wait((before,))
+    async def _forward_notification(self, message: Message, handshake: asyncio.Task[None] | None) -> None:
+        if handshake:
+            await asyncio.wait((handshake,))
         try:
-            await self._exchange.note(message)
-        except Trouble as trouble:
-            self._say(f"{message.method or 'an answer'} was not taken: {trouble}")
+            await self._remote.notify(message)
+        except RequestFailed as error:
+            self._log_once(f"{message.method or 'an answer'} was not taken: {error}")
 
     def _cancel(self, message: Message) -> None:
-        """End a call in all the ways a remote may understand.
+        """Cancel a request in all the ways that a remote may understand.
 
-        Closing the stream is what 2026 asks for, and what a stateless remote of 2025 notices; a stateful one of 2025
-        wants the notification. A call that is over needs neither: some clients cancel after every answer.
+        The 2026 era uses the closed stream, and a stateless remote of 2025 notices it too. A stateful remote of 2025
+        needs the notification. A request that is over needs neither: some clients cancel after every response.
         """
         request_id = usable_id(message.params.get("requestId"))
-        call = None if request_id is None else self._calls.get(_key(request_id))
-        if call is None:
+        pending = None if request_id is None else self._pending.get(_key(request_id))
+        if pending is None:
             return
-        call.task.cancel()
-        if call.message.envelope_version is None:
-            self._spawn(self._note(message, self._before(message)))
+        pending.task.cancel()
+        if pending.message.envelope_version is None:
+            self._spawn(self._forward_notification(message, self._handshake_for(message)))
 
     def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -175,13 +176,13 @@ class Relay:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def _say(self, text: str) -> None:
-        """Log what is new: a remote that is down for an hour is one line, and cannot fill a stderr nobody reads."""
-        if text != self._last_said:
-            self._last_said = text
+    def _log_once(self, text: str) -> None:
+        """Log `text` unless it was the last one: a remote that is down for an hour must not fill an unread stderr."""
+        if text != self._last_logged:
+            self._last_logged = text
             logger.warning("%s", text)
 
 
-def _key(request_id: Id) -> _Key:
-    """In JSON 1, 1.0 and "1" are three ids; Python would take the first two for one."""
+def _key(request_id: JsonRpcId) -> _RequestKey:
+    """A key that keeps 1, 1.0 and "1" apart, which are three ids in JSON. In Python the first two are equal."""
     return type(request_id), request_id

@@ -1,4 +1,4 @@
-"""A client of the bridge: a real process, spoken to line by line, that never makes a test wait for ever."""
+"""Runs the bridge as a real process and acts as its client. Every wait has a limit."""
 
 import json
 import os
@@ -19,15 +19,19 @@ ENVELOPE = {
     "io.modelcontextprotocol/clientCapabilities": {},
     "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
 }
-OPENING = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
-# The command line, with less patience for a remote that is down, or silent.
+INITIALIZE_PARAMS = {
+    "protocolVersion": "2025-11-25",
+    "capabilities": {},
+    "clientInfo": {"name": "test", "version": "1"},
+}
+# The command line, with a shorter wait for a remote that is down, and other liveness limits.
 PROGRAM = """
 import json, sys
-from cyberun_mcp.bridge import events, liveness, process
+from cyberun_mcp.bridge import event_stream, liveness, process
 from cyberun_mcp.cli import main
-process.PATIENCE = float(sys.argv.pop(1))
+process.STARTUP_WAIT = float(sys.argv.pop(1))
 for name, seconds in json.loads(sys.argv.pop(1)).items():
-    module = {"SILENCE_BROKEN_AFTER": events}.get(name, liveness)
+    module = {"KEEP_ALIVE_SILENCE": event_stream}.get(name, liveness)
     assert hasattr(module, name)
     setattr(module, name, seconds)
 main()
@@ -36,8 +40,8 @@ main()
 Message = dict[str, Any]
 
 
-class Bridge:
-    """One bridge process. What it says is read at once, unless `reading` is False."""
+class BridgeProcess:
+    """One bridge process. A thread reads its stdout, unless `reading` is False."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", reading: bool = True) -> None:
         self.process = process
@@ -59,34 +63,34 @@ class Bridge:
         self.stdin.flush()
 
     def send(self, *messages: Message) -> None:
-        self.write(b"".join(json.dumps({"jsonrpc": "2.0", **each}).encode() + b"\n" for each in messages))
+        self.write(b"".join(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n" for message in messages))
 
-    def line(self, seconds: float = GUARD) -> bytes:
-        """The next line. Raises queue.Empty when none comes in time."""
+    def read_line(self, seconds: float = GUARD) -> bytes:
+        """The next line of stdout. Raises queue.Empty if there is none in time."""
         return self._lines.get(timeout=seconds)
 
     def receive(self, seconds: float = GUARD) -> Message:
-        message: Message = json.loads(self.line(seconds))
+        message: Message = json.loads(self.read_line(seconds))
         return message
 
-    def answer_to(self, request_id: Any, seconds: float = GUARD) -> Message:
+    def response_to(self, request_id: Any, seconds: float = GUARD) -> Message:
         end = time.monotonic() + seconds
         while (message := self.receive(max(0.01, end - time.monotonic()))).get("id") != request_id:
             continue
         return message
 
-    def ask(self, message: Message, seconds: float = GUARD) -> Message:
+    def request(self, message: Message, seconds: float = GUARD) -> Message:
         self.send(message)
-        return self.answer_to(message["id"], seconds)
+        return self.response_to(message["id"], seconds)
 
     def initialize(self, request_id: Any = 0) -> Message:
-        answer = self.ask({"id": request_id, "method": "initialize", "params": OPENING})
+        response = self.request({"id": request_id, "method": "initialize", "params": INITIALIZE_PARAMS})
         self.send({"method": "notifications/initialized"})
-        return answer
+        return response
 
     @property
-    def waits_for_its_remote(self) -> bool:
-        """Whether it has found its remote down, and says that it waits."""
+    def reports_waiting(self) -> bool:
+        """Whether it has logged that its remote is down and that it waits for it."""
         return b"Waiting for it." in b"".join(self._errors)
 
     def errors(self) -> str:
@@ -108,19 +112,19 @@ class Bridge:
 def bridge(
     *arguments: str,
     key: str | None = KEY,
-    patience: float = 10,
-    silence: Mapping[str, float] | None = None,
+    startup_wait: float = 10,
+    liveness: Mapping[str, float] | None = None,
     reading: bool = True,
     environment: Mapping[str, str] | None = None,
-) -> Iterator[Bridge]:
+) -> Iterator[BridgeProcess]:
     with subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(patience), json.dumps(silence or {}), "bridge", *arguments],
+        [sys.executable, "-c", PROGRAM, str(startup_wait), json.dumps(liveness or {}), "bridge", *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=clean_environment(key) | dict(environment or {}),
     ) as process:
-        running = Bridge(process, reading)
+        running = BridgeProcess(process, reading)
         try:
             yield running
         finally:
@@ -130,9 +134,9 @@ def bridge(
 
 
 def clean_environment(key: str | None = KEY) -> dict[str, str]:
-    """This process's environment without anything that decides where a bridge goes and as whom."""
-    decisive = ("CYBERUN_", "SSL_CERT", "HTTPS_PROXY", "NO_PROXY")
-    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(decisive)}
+    """The environment of this process without the variables that choose a remote, a proxy, certificates or a key."""
+    prefixes = ("CYBERUN_", "SSL_CERT", "HTTPS_PROXY", "NO_PROXY")
+    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(prefixes)}
     return kept | ({"CYBERUN_API_KEY": key} if key else {})
 
 

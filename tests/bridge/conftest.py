@@ -1,4 +1,4 @@
-"""Remotes that the tests of the bridge share."""
+"""The remotes that the bridge tests share."""
 
 from collections.abc import Iterator
 
@@ -23,7 +23,7 @@ def stateful() -> Iterator[SdkRemote]:
 
 @pytest.fixture(params=["2025 stateful", "2025 stateless", "2026"])
 def mode(request: pytest.FixtureRequest) -> str:
-    """The three ways a client and a remote of the SDK can stand to each other."""
+    """The three combinations of era and session that the SDK supports."""
     return str(request.param)
 
 
@@ -34,6 +34,6 @@ def sdk_remote(mode: str, request: pytest.FixtureRequest) -> SdkRemote:
 
 
 @pytest.fixture
-def modern(mode: str) -> str:
-    """The `era` of a `call` in this mode."""
+def call_era(mode: str) -> str:
+    """The `era` argument of `call` for this mode."""
     return "auto" if mode == "2026" else "legacy"

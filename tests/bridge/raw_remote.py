@@ -1,4 +1,4 @@
-"""A remote that answers in bytes, right or wrong, and a middlebox that forgets the connections it has carried."""
+"""A remote that sends raw bytes, valid or not, and a middlebox that silently drops connections."""
 
 import http.client
 import json
@@ -12,8 +12,8 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 STRAY_408 = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
-class Peer:
-    """One connection of the bridge to a raw remote."""
+class RawConnection:
+    """The remote end of one connection from the bridge."""
 
     def __init__(self, connection: socket.socket, number: int) -> None:
         self.number = number
@@ -21,8 +21,8 @@ class Peer:
         self._connection = connection
         self._reader = connection.makefile("rb")
 
-    def request(self) -> dict[str, Any] | None:
-        """The message in the next request, {} if it has none; None once the bridge has dropped the connection."""
+    def read_request(self) -> dict[str, Any] | None:
+        """The message in the next request, {} if it has no body; None once the bridge has closed the connection."""
         with suppress(OSError):
             if not self._reader.readline():
                 return None
@@ -36,13 +36,13 @@ class Peer:
         with suppress(OSError):
             self._connection.sendall(raw)
 
-    def hang_up(self) -> None:
-        """Say that nothing more will come, as a remote does that closes an idle connection."""
+    def close_write(self) -> None:
+        """End the sending direction, as a remote does when it closes an idle connection."""
         self._connection.shutdown(socket.SHUT_WR)
 
-    def dropped(self) -> bool:
-        """Wait until the bridge has dropped the connection. False if it sends another request instead."""
-        return self.request() is None
+    def wait_until_closed(self) -> bool:
+        """Wait until the bridge closes the connection. False if it sends another request instead."""
+        return self.read_request() is None
 
     def close(self) -> None:
         with suppress(OSError):
@@ -52,14 +52,14 @@ class Peer:
 
 
 class RawRemote:
-    """Lets `script` serve each connection in a thread of its own; `asked` are the messages all of them have got."""
+    """Runs `script` for each connection, in a thread; `received` has the messages of all connections."""
 
-    def __init__(self, script: Callable[[Peer], None]) -> None:
-        self.asked: list[dict[str, Any]] = []
+    def __init__(self, script: Callable[[RawConnection], None]) -> None:
+        self.received: list[dict[str, Any]] = []
         self._script = script
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
-        self._peers: list[Peer] = []
+        self._connections: list[RawConnection] = []
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
 
@@ -69,50 +69,50 @@ class RawRemote:
 
     @property
     def connections(self) -> int:
-        return len(self._peers)
+        return len(self._connections)
 
     def methods(self) -> list[str]:
-        return [message.get("method", "") for message in self.asked]
+        return [message.get("method", "") for message in self.received]
 
     def close(self) -> None:
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        for peer in self._peers:
-            peer.close()
+        for connection in self._connections:
+            connection.close()
         for thread in self._threads:
-            thread.join(5)  # a script of a test that has failed may wait for ever
+            thread.join(5)  # after a failed test, a script may never end
 
     def _accept(self) -> None:
         while True:
             try:
-                connection, _ = self._listener.accept()
+                accepted, _ = self._listener.accept()
             except OSError:
                 return
-            peer = _Remembering(connection, len(self._peers), self.asked)
-            self._peers.append(peer)
-            self._threads.append(threading.Thread(target=self._serve, args=(peer,), daemon=True))
+            connection = _RecordingConnection(accepted, len(self._connections), self.received)
+            self._connections.append(connection)
+            self._threads.append(threading.Thread(target=self._serve, args=(connection,), daemon=True))
             self._threads[-1].start()
 
-    def _serve(self, peer: Peer) -> None:
+    def _serve(self, connection: RawConnection) -> None:
         with suppress(OSError, ValueError):  # the test is over
-            self._script(peer)
+            self._script(connection)
 
 
-class _Remembering(Peer):
-    def __init__(self, connection: socket.socket, number: int, asked: list[dict[str, Any]]) -> None:
+class _RecordingConnection(RawConnection):
+    def __init__(self, connection: socket.socket, number: int, received: list[dict[str, Any]]) -> None:
         super().__init__(connection, number)
-        self._asked = asked
+        self._received = received
 
-    def request(self) -> dict[str, Any] | None:
-        message = super().request()
+    def read_request(self) -> dict[str, Any] | None:
+        message = super().read_request()
         if message is not None:
-            self._asked.append(message)
+            self._received.append(message)
         return message
 
 
 @contextmanager
-def raw_remote(script: Callable[[Peer], None]) -> Iterator[RawRemote]:
+def raw_remote(script: Callable[[RawConnection], None]) -> Iterator[RawRemote]:
     remote = RawRemote(script)
     try:
         yield remote
@@ -120,30 +120,30 @@ def raw_remote(script: Callable[[Peer], None]) -> Iterator[RawRemote]:
         remote.close()
 
 
-def result(request_id: Any, **content: Any) -> dict[str, Any]:
+def result_message(request_id: Any, **content: Any) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "id": request_id, "result": content}
 
 
-def answer(message: Mapping[str, Any]) -> bytes:
-    """A whole HTTP answer with this message in it."""
+def http_response(message: Mapping[str, Any]) -> bytes:
+    """A complete HTTP response with this message."""
     body = json.dumps(message).encode()
     return b"%sContent-Length: %d\r\n\r\n%s" % (OK, len(body), body)
 
 
-def answer_everything(peer: Peer) -> None:
-    while (message := peer.request()) is not None:
-        peer.send(answer(result(message.get("id"), on=peer.number)))
+def respond_to_everything(connection: RawConnection) -> None:
+    while (message := connection.read_request()) is not None:
+        connection.send(http_response(result_message(message.get("id"), on=connection.number)))
 
 
 class Middlebox:
-    """Carries connections to a port of loopback until it forgets them: they stay open, and nothing passes any more."""
+    """Forwards connections to a loopback port, until it swallows their data: they stay open, but nothing passes."""
 
     def __init__(self, target: int) -> None:
         self._target = target
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self.connections = 0
-        self._forgotten = 0
+        self._swallowed = 0
         self._sockets: list[socket.socket] = []
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
@@ -152,24 +152,24 @@ class Middlebox:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/mcp"
 
-    def forget(self) -> None:
-        """Swallow from now on what comes on any connection there is."""
-        self._forgotten = self.connections
+    def swallow(self) -> None:
+        """From now on, drop all data on the existing connections."""
+        self._swallowed = self.connections
 
     def refuse(self) -> None:
-        """Take no more connections; those there are stay open."""
+        """Refuse new connections; the existing ones stay open."""
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
     def close(self) -> None:
         self.refuse()
-        for each in self._sockets:
+        for open_socket in self._sockets:
             with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-            each.close()
+                open_socket.shutdown(socket.SHUT_RDWR)
+            open_socket.close()
         for thread in self._threads:
-            thread.join(5)  # a script of a test that has failed may wait for ever
+            thread.join(5)  # after a failed test, a script may never end
 
     def _accept(self) -> None:
         while True:
@@ -181,16 +181,16 @@ class Middlebox:
             self._sockets += (near, far)
             self.connections += 1
             for source, sink in ((near, far), (far, near)):
-                carrying = (source, sink, self.connections)
-                self._threads.append(threading.Thread(target=self._carry, args=carrying, daemon=True))
+                arguments = (source, sink, self.connections)
+                self._threads.append(threading.Thread(target=self._forward, args=arguments, daemon=True))
                 self._threads[-1].start()
 
-    def _carry(self, source: socket.socket, sink: socket.socket, number: int) -> None:
+    def _forward(self, source: socket.socket, sink: socket.socket, number: int) -> None:
         with suppress(OSError):
             while piece := source.recv(65536):
-                if number > self._forgotten:
+                if number > self._swallowed:
                     sink.sendall(piece)
-            if number > self._forgotten:
+            if number > self._swallowed:
                 sink.shutdown(socket.SHUT_WR)
 
 

@@ -1,4 +1,4 @@
-"""Remotes to bridge to: the SDK's server as a process, and one that answers as a test says."""
+"""Remotes for the bridge: the SDK's server as a process, and a server that a test scripts."""
 
 import json
 import queue
@@ -18,12 +18,12 @@ PROGRAM = Path(__file__).with_name("sdk_remote.py")
 
 
 class SdkRemote:
-    """The SDK's server; it can be killed and started again on the same port."""
+    """The SDK's server. It can be killed and restarted on the same port."""
 
     def __init__(self, mode: str) -> None:
         self.mode = mode
         self.port = 0
-        self.said: queue.Queue[str] = queue.Queue()
+        self.output_lines: queue.Queue[str] = queue.Queue()
         self.start()
 
     @property
@@ -48,22 +48,22 @@ class SdkRemote:
         self._listening.join()
 
     def wait_for(self, text: str) -> None:
-        """Return once the remote has said so. Raises queue.Empty when it says nothing for too long."""
-        while self.said.get(timeout=GUARD) != text:
+        """Wait until the remote prints this line. Raises queue.Empty if it prints nothing for too long."""
+        while self.output_lines.get(timeout=GUARD) != text:
             continue
 
     def _listen(self, stdout: Any) -> None:
         with stdout:
             for line in stdout:
-                self.said.put(line.strip())
+                self.output_lines.put(line.strip())
 
 
-class Asked:
-    """One request a scripted remote has got, and the ways to answer it."""
+class ReceivedRequest:
+    """A request that a scripted remote has received, with methods to respond to it."""
 
     def __init__(self, handler: BaseHTTPRequestHandler, body: bytes) -> None:
         self.handler = handler
-        self.verb = handler.command
+        self.http_method = handler.command
         self.path = handler.path
         self.headers = {name.lower(): value for name, value in handler.headers.items()}
         self.body = body
@@ -73,23 +73,23 @@ class Asked:
         message: dict[str, Any] = json.loads(self.body)
         return message
 
-    def answer(self, status: int, content: bytes = b"", media_type: str = "application/json", **headers: str) -> None:
+    def respond(self, status: int, content: bytes = b"", media_type: str = "application/json", **headers: str) -> None:
         self.handler.send_response(status)
         for name, value in {"Content-Type": media_type, "Content-Length": str(len(content)), **headers}.items():
             self.handler.send_header(name.replace("_", "-"), value)
         self.handler.end_headers()
         self.handler.wfile.write(content)
 
-    def result(self, **headers: str) -> None:
-        """Answer a request with a result fit for it, and a notification with 202."""
+    def send_result(self, **headers: str) -> None:
+        """Respond to a request with a valid result, and to a notification with 202."""
         if "id" not in self.message or "method" not in self.message:
-            return self.answer(202)
+            return self.respond(202)
         result = {"protocolVersion": "2025-11-25", "capabilities": {}, "serverInfo": {"name": "s", "version": "1"}}
         body = {"jsonrpc": "2.0", "id": self.message["id"], "result": result}
-        return self.answer(200, json.dumps(body).encode(), **headers)
+        return self.respond(200, json.dumps(body).encode(), **headers)
 
-    def stream(self) -> Callable[[bytes], None]:
-        """Begin a stream of events; the function sends a piece of it. It ends with the connection."""
+    def start_stream(self) -> Callable[[bytes], None]:
+        """Start an event stream that ends with the connection. The returned function sends a piece of it."""
         self.handler.send_response(200)
         self.handler.send_header("Content-Type", "text/event-stream")
         self.handler.send_header("Connection", "close")
@@ -101,12 +101,15 @@ class Asked:
         self.handler.wfile.flush()
 
 
-class ScriptedRemote:
-    """A remote that does with each request what `script` says, and remembers it in `asked`."""
+Script = Callable[[ReceivedRequest], None]
 
-    def __init__(self, script: Callable[[Asked], None], port: int = 0, tls: ssl.SSLContext | None = None) -> None:
+
+class ScriptedRemote:
+    """A remote that calls `script` for each request, after recording it in `received`."""
+
+    def __init__(self, script: Script, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self.script = script
-        self.asked: list[Asked] = []
+        self.received: list[ReceivedRequest] = []
         remote = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -117,15 +120,15 @@ class ScriptedRemote:
             def handle_one_request(self) -> None:
                 try:
                     super().handle_one_request()
-                except OSError:  # the bridge has hung up, as it should when nobody waits any more
+                except OSError:  # the bridge closed the connection because it no longer needs the response
                     self.close_connection = True
 
             def do_POST(self) -> None:
-                asked = Asked(self, self.rfile.read(int(self.headers.get("Content-Length", 0))))
-                remote.asked.append(asked)
-                remote.script(asked)
+                request = ReceivedRequest(self, self.rfile.read(int(self.headers.get("Content-Length", 0))))
+                remote.received.append(request)
+                remote.script(request)
 
-            do_GET = do_DELETE = do_POST  # noqa: N815 - the base class wants these names
+            do_GET = do_DELETE = do_POST  # noqa: N815 - the base class requires these names
 
             def log_message(self, *_: Any) -> None:
                 return
@@ -146,7 +149,7 @@ class ScriptedRemote:
         return f"http://127.0.0.1:{self.port}/mcp"
 
     def methods(self) -> list[str]:
-        return [asked.message.get("method", "") if asked.body else asked.verb for asked in self.asked]
+        return [request.message.get("method", "") if request.body else request.http_method for request in self.received]
 
     def close(self) -> None:
         self._server.shutdown()
@@ -155,7 +158,7 @@ class ScriptedRemote:
 
 
 @contextmanager
-def scripted(script: Callable[[Asked], None] = Asked.result, **options: Any) -> Iterator[ScriptedRemote]:
+def scripted(script: Script = ReceivedRequest.send_result, **options: Any) -> Iterator[ScriptedRemote]:
     remote = ScriptedRemote(script, **options)
     try:
         yield remote

@@ -1,6 +1,6 @@
-"""A remote on the SDK's own server, as a process: `python sdk_remote.py PORT stateless|stateful`.
+"""A remote that runs the SDK's server: `python sdk_remote.py PORT stateless|stateful`.
 
-It says on stdout which port it has, and the tag of each call that was begun or cancelled.
+It prints its port, and the tag of each call that begins or is cancelled.
 """
 
 import socket
@@ -29,24 +29,24 @@ async def list_tools(_: Context, params: mcp_types.PaginatedRequestParams | None
 
 
 async def call_tool(context: Context, params: mcp_types.CallToolRequestParams) -> mcp_types.CallToolResult:
-    """Report `progress` times, wait `seconds` or for the file `until`, answer with `size` characters."""
+    """Report progress `progress` times, wait `seconds` or for the file `until`, return `size` characters."""
     arguments = params.arguments or {}
     tag = arguments.get("tag", "")
-    say(f"begun {tag}")
+    log(f"begun {tag}")
     for step in range(arguments.get("progress", 0)):
         await context.session.report_progress(step + 1, arguments["progress"], f"step {step + 1}")
     try:
         await anyio.sleep(arguments.get("seconds", 0))
-        while not Path(arguments.get("until", "/")).exists():  # noqa: ASYNC110, ASYNC240 - another process makes it
+        while not Path(arguments.get("until", "/")).exists():  # noqa: ASYNC110, ASYNC240 - another process creates it
             await anyio.sleep(0.01)
     except anyio.get_cancelled_exc_class():
-        say(f"cancelled {tag}")
+        log(f"cancelled {tag}")
         raise
     text = mcp_types.TextContent(type="text", text=tag or "x" * arguments.get("size", 1))
     return mcp_types.CallToolResult(content=[text], _meta={"example.com/tag": tag})
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     print(text, flush=True)
 
 
@@ -65,7 +65,7 @@ def main() -> None:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", int(sys.argv[1])))
     listener.listen(512)
-    say(f"port {listener.getsockname()[1]}")
+    log(f"port {listener.getsockname()[1]}")
     anyio.run(uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False)).serve, [listener])
 
 

@@ -1,174 +1,184 @@
-"""A call whose connection has died without a word ends with an error; one that is only slow is waited for."""
+"""A call on a dead connection ends with an error. A call to a slow remote keeps waiting."""
 
 import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
-from cyberun_mcp.bridge.events import EventStream
-from cyberun_mcp.bridge.incoming import Incoming, Lost
-from cyberun_mcp.bridge.liveness import ASK_AGAIN, QUIET, SILENCE_LIMIT, Liveness, Sign
+from cyberun_mcp.bridge.errors import ConnectionLost
+from cyberun_mcp.bridge.event_stream import EventStream
+from cyberun_mcp.bridge.liveness import PING_AFTER, PING_INTERVAL, SILENCE_LIMIT, Liveness, PingResult
+from cyberun_mcp.bridge.response_reader import ResponseReader
 from tests.bridge.remotes import event
 from tests.properties.virtual_clock import run_at_once
 
 
-class Remote:
-    """What becomes of pings, in order; the last one for ever."""
+class PingedRemote:
+    """Returns the given ping results in order, and then the last one again and again."""
 
-    def __init__(self, *signs: Sign) -> None:
-        self._signs = list(signs)
+    def __init__(self, *results: PingResult) -> None:
+        self._results = list(results)
         self.pings: list[float] = []
 
-    async def ping(self) -> Sign:
+    async def ping(self) -> PingResult:
         self.pings.append(asyncio.get_running_loop().time())
-        return self._signs.pop(0) if len(self._signs) > 1 else self._signs[0]
+        return self._results.pop(0) if len(self._results) > 1 else self._results[0]
 
 
-async def lost_after(liveness: Liveness, incoming: Incoming, method: str = "tools/call") -> tuple[float, str]:
-    """When a request on this connection is given up, in virtual seconds, and why."""
-    liveness.watch(incoming, method)
+async def lost_after(liveness: Liveness, reader: ResponseReader, method: str = "tools/call") -> tuple[float, str]:
+    """When a request on this connection fails, in virtual seconds, and the reason."""
+    liveness.watch(reader, method)
     try:
-        while await incoming.some(10):
+        while await reader.read_some(10):
             continue
-    except Lost as lost:
-        return asyncio.get_running_loop().time(), str(lost)
+    except ConnectionLost as error:
+        return asyncio.get_running_loop().time(), str(error)
     finally:
-        liveness.release(incoming)
-    pytest.fail("it has ended in good order")
+        liveness.unwatch(reader)
+    pytest.fail("the stream has ended without an error")
 
 
-async def say(incoming: Incoming, every: float, times: int) -> None:
+async def feed(reader: ResponseReader, every: float, times: int) -> None:
     for _ in range(times):
         await asyncio.sleep(every)
-        incoming.feed_data(b".")
+        reader.feed_data(b".")
 
 
-def test_a_remote_that_works_in_silence_is_asked_now_and_then_and_waited_for_up_to_the_limit() -> None:
+def test_a_silent_remote_is_pinged_repeatedly_up_to_the_silence_limit() -> None:
     async def program() -> None:
-        remote = Remote(Sign.ANSWERED)
-        when, why = await lost_after(Liveness(remote.ping), Incoming())
+        remote = PingedRemote(PingResult.ANSWERED)
+        when, why = await lost_after(Liveness(remote.ping), ResponseReader())
         assert (when, why) == (SILENCE_LIMIT, "it has sent nothing for 300 s, and answers a ping on another connection")
-        assert remote.pings[:2] == [QUIET, QUIET + ASK_AGAIN]
+        assert remote.pings[:2] == [PING_AFTER, PING_AFTER + PING_INTERVAL]
         assert remote.pings[-1] == SILENCE_LIMIT
 
     run_at_once(program)
 
 
-def test_a_remote_that_used_to_break_silences_and_answers_a_ping_has_lost_the_stream() -> None:
+def test_a_request_is_lost_if_keep_alives_stop_but_the_remote_answers_a_ping() -> None:
     async def program() -> None:
-        remote = Remote(Sign.ANSWERED)
+        remote = PingedRemote(PingResult.ANSWERED)
         liveness = Liveness(remote.ping)
-        liveness.silence_broken()
-        assert (await lost_after(liveness, Incoming()))[0] == QUIET
-        assert remote.pings == [QUIET]
+        liveness.keep_alive_received()
+        assert (await lost_after(liveness, ResponseReader()))[0] == PING_AFTER
+        assert remote.pings == [PING_AFTER]
 
     run_at_once(program)
 
 
-def test_a_remote_that_is_too_busy_for_a_ping_is_waited_for_though_it_used_to_break_silences() -> None:
+def test_a_remote_that_is_too_busy_for_a_ping_gets_time_even_if_keep_alives_stop() -> None:
     async def program() -> None:
-        remote = Remote(Sign.SILENT)
+        remote = PingedRemote(PingResult.NO_ANSWER)
         liveness = Liveness(remote.ping)
-        liveness.silence_broken()
-        when, why = await lost_after(liveness, Incoming())
+        liveness.keep_alive_received()
+        when, why = await lost_after(liveness, ResponseReader())
         assert (when, why) == (SILENCE_LIMIT, "it has sent nothing for 300 s, and does not answer a ping either")
 
     run_at_once(program)
 
 
 @pytest.mark.parametrize(
-    ("signs", "pings"),
+    ("results", "pings"),
     [
-        ([Sign.UNREACHABLE], 2),
-        ([Sign.UNREACHABLE, Sign.SILENT, Sign.UNREACHABLE, Sign.ANSWERED, Sign.UNREACHABLE], 6),
+        ([PingResult.UNREACHABLE], 2),
+        (
+            [
+                PingResult.UNREACHABLE,
+                PingResult.NO_ANSWER,
+                PingResult.UNREACHABLE,
+                PingResult.ANSWERED,
+                PingResult.UNREACHABLE,
+            ],
+            6,
+        ),
     ],
 )
-def test_a_remote_that_cannot_be_reached_twice_in_a_row_is_given_up(signs: list[Sign], pings: int) -> None:
+def test_a_request_is_lost_if_two_pings_in_a_row_get_no_connection(results: list[PingResult], pings: int) -> None:
     async def program() -> None:
-        remote = Remote(*signs)
-        when, why = await lost_after(Liveness(remote.ping), Incoming())
+        remote = PingedRemote(*results)
+        when, why = await lost_after(Liveness(remote.ping), ResponseReader())
         assert len(remote.pings) == pings
-        assert when == QUIET + (pings - 1) * ASK_AGAIN
+        assert when == PING_AFTER + (pings - 1) * PING_INTERVAL
         assert why.endswith("and cannot be reached any more")
 
     run_at_once(program)
 
 
-def test_a_remote_that_says_anything_from_time_to_time_is_never_asked() -> None:
+def test_a_remote_that_sends_data_from_time_to_time_is_not_pinged() -> None:
     async def program() -> None:
-        remote, incoming = Remote(Sign.UNREACHABLE), Incoming()
-        saying = asyncio.create_task(say(incoming, QUIET - 1, times=100))
-        await lost_after(Liveness(remote.ping), incoming)
-        assert saying.done()
+        remote, reader = PingedRemote(PingResult.UNREACHABLE), ResponseReader()
+        feeding = asyncio.create_task(feed(reader, PING_AFTER - 1, times=100))
+        await lost_after(Liveness(remote.ping), reader)
+        assert feeding.done()
         assert len(remote.pings) == 2
-        assert remote.pings[0] == 100 * (QUIET - 1) + QUIET
+        assert remote.pings[0] == 100 * (PING_AFTER - 1) + PING_AFTER
 
     run_at_once(program)
 
 
-def test_a_client_that_does_not_read_is_no_silence_of_the_remote() -> None:
+def test_a_client_that_does_not_read_does_not_count_as_a_silent_remote() -> None:
     async def program() -> None:
-        remote, incoming = Remote(Sign.UNREACHABLE), Incoming()
-        Liveness(remote.ping).watch(incoming, "tools/call")
-        await asyncio.sleep(10 * SILENCE_LIMIT)  # nobody waits for more of the answer
-        assert incoming.silent_for == 0
+        remote, reader = PingedRemote(PingResult.UNREACHABLE), ResponseReader()
+        Liveness(remote.ping).watch(reader, "tools/call")
+        await asyncio.sleep(10 * SILENCE_LIMIT)  # no read waits for more of the response
+        assert reader.silent_for == 0
         assert remote.pings == []
 
     run_at_once(program)
 
 
-def test_any_number_of_silent_requests_is_one_question() -> None:
+def test_one_ping_serves_all_silent_requests() -> None:
     async def program() -> None:
-        remote = Remote(Sign.ANSWERED)
+        remote = PingedRemote(PingResult.ANSWERED)
         liveness = Liveness(remote.ping)
-        liveness.silence_broken()
-        await asyncio.gather(*(lost_after(liveness, Incoming()) for _ in range(50)))
-        assert remote.pings == [QUIET]
+        liveness.keep_alive_received()
+        await asyncio.gather(*(lost_after(liveness, ResponseReader()) for _ in range(50)))
+        assert remote.pings == [PING_AFTER]
 
     run_at_once(program)
 
 
-def test_nobody_asks_when_nobody_waits() -> None:
+def test_no_ping_is_sent_without_a_request_in_flight() -> None:
     async def program() -> None:
-        remote = Remote(Sign.UNREACHABLE)
+        remote = PingedRemote(PingResult.UNREACHABLE)
         liveness = Liveness(remote.ping)
         for _ in range(3):
-            incoming = Incoming()
-            liveness.watch(incoming, "tools/call")
-            liveness.release(incoming)
-            await asyncio.sleep(10 * QUIET)
+            reader = ResponseReader()
+            liveness.watch(reader, "tools/call")
+            liveness.unwatch(reader)
+            await asyncio.sleep(10 * PING_AFTER)
         assert remote.pings == []
 
     run_at_once(program)
 
 
-def test_a_subscription_may_be_silent_for_hours_with_a_remote_that_breaks_no_silence() -> None:
+def test_a_subscription_may_be_silent_for_hours_if_the_remote_sends_no_keep_alives() -> None:
     async def program() -> None:
-        remote, incoming = Remote(Sign.UNREACHABLE), Incoming()
+        remote, reader = PingedRemote(PingResult.UNREACHABLE), ResponseReader()
         liveness = Liveness(remote.ping)
-        waiting = asyncio.create_task(lost_after(liveness, incoming, "subscriptions/listen"))
+        waiting = asyncio.create_task(lost_after(liveness, reader, "subscriptions/listen"))
         await asyncio.sleep(10 * SILENCE_LIMIT)
         assert remote.pings == []
-        liveness.silence_broken()
+        liveness.keep_alive_received()
         await waiting
         assert len(remote.pings) == 1
 
     run_at_once(program)
 
 
-def test_only_a_comment_that_breaks_a_silence_is_a_sign_of_more() -> None:
+def test_a_comment_only_counts_as_a_keep_alive_after_a_silence() -> None:
     async def program() -> None:
         async def pieces() -> AsyncIterator[bytes]:
             yield b": welcome\n\n: again\n\n"
             await asyncio.sleep(15)
             yield event({"jsonrpc": "2.0", "method": "x"})
-            assert broken == []
+            assert keep_alives == []
             await asyncio.sleep(15)
             yield b": ping\n\n"
 
-        broken: list[float] = []
-        stream = EventStream(pieces(), lambda: broken.append(asyncio.get_running_loop().time()))
+        keep_alives: list[float] = []
+        stream = EventStream(pieces(), lambda: keep_alives.append(asyncio.get_running_loop().time()))
         assert len([data async for data in stream]) == 1
-        assert broken == [30]
+        assert keep_alives == [30]
 
     run_at_once(program)

@@ -1,4 +1,4 @@
-"""Answers are read the same however the network cuts them to pieces."""
+"""HTTP responses and event streams are parsed the same way however the network cuts them."""
 
 import asyncio
 import itertools
@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cyberun_mcp.bridge.events import EventStream
-from cyberun_mcp.bridge.http1 import Connection
-from cyberun_mcp.bridge.incoming import Incoming, Lost, NotHttp
+from cyberun_mcp.bridge.errors import ConnectionLost, InvalidResponse
+from cyberun_mcp.bridge.event_stream import EventStream
+from cyberun_mcp.bridge.http_connection import HttpConnection
+from cyberun_mcp.bridge.response_reader import ResponseReader
 
 EVENTS = (
     b": hello\r\nid: 4\r\ndata: one\r\n\r\nretry: 1500\ndata:two\ndata: \xc3\xa9\n\n"
@@ -30,7 +31,7 @@ async def pieces_of(content: bytes, cuts: Iterable[int]) -> AsyncIterator[bytes]
 
 
 @given(st.lists(st.integers(min_value=0, max_value=200)))
-def test_events_are_the_same_wherever_the_stream_is_cut(cuts: list[int]) -> None:
+def test_events_are_the_same_wherever_the_network_cuts_the_stream(cuts: list[int]) -> None:
     async def read() -> None:
         stream = EventStream(pieces_of(EVENTS, cuts), lambda: None)
         assert [data async for data in stream] == [b"one", "two\né".encode(), b"three"]
@@ -40,10 +41,10 @@ def test_events_are_the_same_wherever_the_stream_is_cut(cuts: list[int]) -> None
 
 
 @given(st.lists(st.integers(min_value=0, max_value=200)))
-def test_chunks_are_the_same_wherever_the_stream_is_cut(cuts: list[int]) -> None:
+def test_chunks_are_the_same_wherever_the_network_cuts_the_stream(cuts: list[int]) -> None:
     async def read() -> None:
         connection = connected([piece async for piece in pieces_of(CHUNKED, cuts)], ends=False)
-        assert await everything_on(connection) == b"Wikipedia"
+        assert await read_response(connection) == b"Wikipedia"
         assert connection.reusable
 
     asyncio.run(read())
@@ -51,7 +52,7 @@ def test_chunks_are_the_same_wherever_the_stream_is_cut(cuts: list[int]) -> None
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 CHUNKS = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
-REFUSED = [
+INVALID = [
     b"\r\n" + HEAD + b"Content-Length: 0\r\n\r\n",
     b"HTTP/2 200 OK\r\n\r\n",
     b"HTTP/1.1 abc\r\n\r\n",
@@ -110,16 +111,16 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize("answer", REFUSED, ids=lambda answer: repr(answer)[2:80])
-async def test_an_answer_whose_end_is_a_matter_of_opinion_is_none(answer: bytes) -> None:
-    connection = connected([answer])
-    with pytest.raises(NotHttp):
-        await everything_on(connection)
+@pytest.mark.parametrize("response", INVALID, ids=lambda response: repr(response)[2:80])
+async def test_a_response_with_an_ambiguous_end_or_a_wrong_syntax_is_rejected(response: bytes) -> None:
+    connection = connected([response])
+    with pytest.raises(InvalidResponse):
+        await read_response(connection)
     assert not connection.reusable
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         b"",
         b"HTTP/1.1 2",
@@ -131,17 +132,17 @@ async def test_an_answer_whose_end_is_a_matter_of_opinion_is_none(answer: bytes)
         CHUNKS + b"5\r\nhello\r\n0\r\n",
     ],
 )
-async def test_an_answer_without_its_end_is_lost(answer: bytes) -> None:
-    connection = connected([answer])
+async def test_a_truncated_response_is_lost(response: bytes) -> None:
+    connection = connected([response])
     with pytest.raises(
-        Lost, match="^connection closed in the middle of an answer$" if answer else "^connection closed$"
+        ConnectionLost, match="^connection closed in the middle of an answer$" if response else "^connection closed$"
     ):
-        await everything_on(connection)
+        await read_response(connection)
     assert not connection.reusable
 
 
 @pytest.mark.parametrize(
-    ("answer", "body", "reusable"),
+    ("response", "body", "reusable"),
     [
         (b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n", b"", True),
         (b"HTTP/1.1 200\r\ncontent-length:2\r\n\r\nhi", b"hi", True),
@@ -154,82 +155,82 @@ async def test_an_answer_without_its_end_is_lost(answer: bytes) -> None:
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2 , 2\r\n\r\nhi", b"hi", True),
         (CHUNKS + b"2  \r\nhi\r\n00;a=b\r\n\r\n", b"hi", True),
         (CHUNKS + b"A\r\n0123456789\r\n0\r\n\r\n", b"0123456789", True),
-        # The other side closes, or may.
+        # The remote closes the connection, or may do so.
         *(
             (b"HTTP/1.1 200 OK\r\nConnection: %s\r\nContent-Length: 2\r\n\r\nhi" % options, b"hi", False)
             for options in (b"close", b"CLOSE", b"close, x", b"x,close", b"x\r\nConnection: close\r\nConnection: y")
         ),
         (b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi", b"hi", False),
         (b"HTTP/1.1 200 OK\r\n\r\nuntil the end", b"until the end", False),
-        # Something is left over, or the framing is suspicious.
+        # There is surplus data, or the framing is suspicious.
         (b"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nhi", b"", False),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi!", b"hi", False),
         (CHUNKS + b"2\r\nhi\r\n0\r\n\r\n\r\n", b"hi", False),
         (CHUNKS.replace(b"chunked", b"chunked\r\nContent-Length: 9") + b"2\r\nhi\r\n0\r\n\r\n", b"hi", False),
     ],
 )
-async def test_a_connection_is_kept_only_where_both_sides_may(answer: bytes, body: bytes, reusable: bool) -> None:
-    connection = connected([answer], ends=b"until the end" in answer)
-    assert await everything_on(connection) == body
+async def test_a_connection_is_reused_only_if_both_sides_allow_it(response: bytes, body: bytes, reusable: bool) -> None:
+    connection = connected([response], ends=b"until the end" in response)
+    assert await read_response(connection) == body
     assert connection.reusable is reusable
 
 
-async def test_an_answer_that_was_whole_before_its_connection_broke_is_read() -> None:
+async def test_a_complete_response_is_read_even_if_its_connection_breaks_afterwards() -> None:
     connection = connected([HEAD + b"Content-Length: 2\r\n\r\nhi"], ends=False)
-    connection.incoming.set_exception(ConnectionResetError(104, "Connection reset by peer"))
-    assert await everything_on(connection) == b"hi"
+    connection.reader.set_exception(ConnectionResetError(104, "Connection reset by peer"))
+    assert await read_response(connection) == b"hi"
     assert not connection.reusable
 
 
-async def test_an_answer_up_to_the_end_of_its_connection_is_not_whole_when_that_broke() -> None:
+async def test_a_response_that_ends_with_a_broken_connection_is_lost() -> None:
     connection = connected([HEAD + b"\r\nhi"], ends=False)
-    connection.incoming.set_exception(ConnectionResetError(104, "Connection reset by peer"))
-    with pytest.raises(Lost, match="Connection reset by peer"):
-        await everything_on(connection)
+    connection.reader.set_exception(ConnectionResetError(104, "Connection reset by peer"))
+    with pytest.raises(ConnectionLost, match="Connection reset by peer"):
+        await read_response(connection)
 
 
-async def test_an_answer_that_came_before_its_request_was_sent_ends_the_connection() -> None:
+async def test_a_connection_is_not_reused_if_the_response_came_before_the_whole_request_was_sent() -> None:
     connection = connected([HEAD + b"Content-Length: 2\r\n\r\nhi"], ends=False, unsent=1)
-    assert await everything_on(connection) == b"hi"
+    assert await read_response(connection) == b"hi"
     assert not connection.reusable
 
 
 @pytest.mark.parametrize("line", [b"data: " + b"x" * 2**16 + b"\n", b"x" * 2**16])
-async def test_an_event_without_end_is_not_collected_for_ever(line: bytes) -> None:
+async def test_the_size_of_an_event_is_limited(line: bytes) -> None:
     async def endless() -> AsyncIterator[bytes]:
         for _ in range(2000):
             sent.append(len(line))
             yield line
 
     sent: list[int] = []
-    with pytest.raises(NotHttp, match="an event larger than"):
+    with pytest.raises(InvalidResponse, match="an event larger than"):
         await anext(aiter(EventStream(endless(), lambda: None)))
     assert sum(sent) <= 65 * 2**20
 
 
-async def test_a_time_to_wait_before_a_stream_is_resumed_is_bounded() -> None:
+async def test_the_retry_time_of_a_stream_is_limited() -> None:
     stream = EventStream(pieces_of(b"retry: 86400000\nretry: %s\ndata: x\n\n" % (b"9" * 5000), []), lambda: None)
     assert [data async for data in stream] == [b"x"]
     assert stream.retry == 60
 
 
-async def everything_on(connection: Connection) -> bytes:
-    """The body of the answer."""
-    return b"".join([piece async for piece in connection.body(await connection.ask(b""))])
+async def read_response(connection: HttpConnection) -> bytes:
+    """The body of the response."""
+    return b"".join([piece async for piece in connection.read_body(await connection.send(b""))])
 
 
-def connected(pieces: list[bytes], *, ends: bool = True, unsent: int = 0) -> Connection:
-    """A connection whose other side has sent `pieces`, and gone if it `ends`."""
-    incoming = Incoming()
+def connected(pieces: list[bytes], *, ends: bool = True, unsent: int = 0) -> HttpConnection:
+    """A connection on which the remote has sent `pieces`, and which it has closed if `ends`. `unsent` is in bytes."""
+    reader = ResponseReader()
     for piece in pieces:
-        incoming.feed_data(piece)
+        reader.feed_data(piece)
     if ends:
-        incoming.feed_eof()
-    return Connection(incoming, cast("asyncio.Transport", Nowhere(unsent)))
+        reader.feed_eof()
+    return HttpConnection(reader, cast("asyncio.Transport", FakeTransport(unsent)))
 
 
-class Nowhere:
-    """Whatever is asked is not what is tested here."""
+class FakeTransport:
+    """Discards requests. `unsent` is the size of its write buffer in bytes."""
 
     def __init__(self, unsent: int) -> None:
         self._unsent = unsent

@@ -1,4 +1,4 @@
-"""The remote as the user named it: a URL that may be sent a credential, and how the way there leads."""
+"""Where the remote is and how to reach it: URL, configured headers, TLS certificates and HTTPS proxy."""
 
 import ssl
 from collections.abc import Mapping, Sequence
@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from cyberun_mcp.bridge.credentials import Credentials, refuse_unexpanded
+from cyberun_mcp.bridge.configured_headers import ConfiguredHeaders, reject_placeholder
 from cyberun_mcp.errors import ConfigurationError
 from cyberun_mcp.redaction import redact
 
-HOSTED = "https://core.cyberun.cloud/api/v1/mcp"
+HOSTED_URL = "https://core.cyberun.cloud/api/v1/mcp"
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -22,37 +22,37 @@ class Proxy(NamedTuple):
     authorization: str
 
 
-class Endpoint(NamedTuple):
-    """Where messages go, as whom, and through what. `shown` is the URL without anything that may be secret."""
+class RemoteSettings(NamedTuple):
+    """The remote endpoint. `target` is the path with its query, `display_url` the URL without anything secret."""
 
     host: str
     port: int
     authority: str
     target: str
-    shown: str
-    credentials: Credentials
+    display_url: str
+    headers: ConfiguredHeaders
     tls: ssl.SSLContext | None
     proxy: Proxy | None
 
     def redact(self, text: str) -> str:
-        """`text` without keys, and without the value of any header that was configured, whatever it looks like."""
-        for secret in self.credentials.secrets:
+        """`text` without keys and without the value of any configured header, whatever it looks like."""
+        for secret in self.headers.secrets:
             text = text.replace(secret, "…")
         return redact(text)
 
 
-def endpoint(
+def load_remote_settings(
     url: str, headers: Sequence[str], header_file: Path | None, *, allow_http: bool, environ: Mapping[str, str]
-) -> Endpoint:
-    """The endpoint at `url`. Raises ConfigurationError where it cannot or must not be used."""
-    refuse_unexpanded("the URL", url)
+) -> RemoteSettings:
+    """The settings for the endpoint at `url`. Raises ConfigurationError for a URL that is invalid or unsafe to use."""
+    reject_placeholder("the URL", url)
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError as error:
         raise ConfigurationError(f"This is not a URL: {error}") from error
     if parts.scheme not in ("http", "https") or not host or parts.fragment:
-        raise ConfigurationError(f"Expected the URL of an MCP endpoint, such as {HOSTED}")
+        raise ConfigurationError(f"Expected the URL of an MCP endpoint, such as {HOSTED_URL}")
     if parts.username is not None:
         raise ConfigurationError("Leave user and password out of the URL: set CYBERUN_API_KEY or use --header-file")
     if parts.scheme == "http" and host not in _LOOPBACK and not allow_http:
@@ -60,28 +60,28 @@ def endpoint(
     secure = parts.scheme == "https"
     name = f"[{host}]" if ":" in host else host
     target = parts.path or "/"
-    return Endpoint(
+    return RemoteSettings(
         host=host,
         port=port or (443 if secure else 80),
         authority=f"{name}:{port}" if port else name,
         target=f"{target}?{parts.query}" if parts.query else target,
-        shown=f"{parts.scheme}://{name}{f':{port}' if port else ''}{parts.path}",
-        credentials=Credentials.gather(headers, header_file, environ),
-        tls=_trust(environ) if secure else None,
+        display_url=f"{parts.scheme}://{name}{f':{port}' if port else ''}{parts.path}",
+        headers=ConfiguredHeaders.load(headers, header_file, environ),
+        tls=_tls_context(environ) if secure else None,
         proxy=_proxy(host, port or 443, environ) if secure else None,
     )
 
 
-def _trust(environ: Mapping[str, str]) -> ssl.SSLContext:
-    """SSL_CERT_FILE or SSL_CERT_DIR where set, else what the operating system trusts."""
+def _tls_context(environ: Mapping[str, str]) -> ssl.SSLContext:
+    """A context that trusts SSL_CERT_FILE or SSL_CERT_DIR if set, else the certificates of the operating system."""
     file, folder = environ.get("SSL_CERT_FILE"), environ.get("SSL_CERT_DIR")
     if file or folder:
         try:
             context = ssl.create_default_context(cafile=file or None, capath=folder or None)
-        except OSError as error:  # ssl.SSLError is one too
+        except OSError as error:  # includes ssl.SSLError
             raise ConfigurationError(f"SSL_CERT_FILE or SSL_CERT_DIR cannot be used: {error}") from error
     else:
-        # Python's own default knows neither the macOS keychain nor certificates Windows fetches on demand.
+        # Python's default reads neither the macOS keychain nor the certificates that Windows fetches on demand.
         from truststore import SSLContext
 
         context = SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -91,8 +91,8 @@ def _trust(environ: Mapping[str, str]) -> ssl.SSLContext:
 
 def _proxy(host: str, port: int, environ: Mapping[str, str]) -> Proxy | None:
     value = environ.get("https_proxy") or environ.get("HTTPS_PROXY")
-    excepted = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
-    if not value or host in _LOOPBACK or _is_excepted(host, port, excepted):
+    no_proxy = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
+    if not value or host in _LOOPBACK or _bypasses_proxy(host, port, no_proxy):
         return None
     try:
         parts = urlsplit(value if "://" in value else f"http://{value}")
@@ -109,9 +109,9 @@ def _proxy(host: str, port: int, environ: Mapping[str, str]) -> Proxy | None:
     return Proxy(proxy_host, proxy_port or 80, f"Basic {b64encode(account.encode()).decode()}")
 
 
-def _is_excepted(host: str, port: int, excepted: str) -> bool:
-    """Whether NO_PROXY names the host: as itself, by a domain it is in, with or without its port, or by `*`."""
-    for entry in excepted.replace(",", " ").split():
+def _bypasses_proxy(host: str, port: int, no_proxy: str) -> bool:
+    """Whether NO_PROXY lists the host, by its name, by a parent domain, with or without its port, or with `*`."""
+    for entry in no_proxy.replace(",", " ").split():
         name = entry.lower().removesuffix(f":{port}").removeprefix("*.").removeprefix(".").strip("[]")
         if entry == "*" or host == name or host.endswith(f".{name}"):
             return True

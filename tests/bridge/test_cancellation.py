@@ -1,4 +1,4 @@
-"""A cancelled call stops at the remote, in each of the ways remotes learn about it."""
+"""A cancelled call stops at the remote, in every way that a remote can learn about it."""
 
 import threading
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.bridge.client import ENVELOPE, bridge, call
-from tests.bridge.remotes import Asked, SdkRemote, event, scripted
+from tests.bridge.remotes import ReceivedRequest, SdkRemote, event, scripted
 from tests.waiting import GUARD
 
 
@@ -15,40 +15,42 @@ def cancel(request_id: object) -> dict[str, object]:
 
 
 def test_a_cancelled_call_stops_at_the_remote_and_is_not_answered(
-    sdk_remote: SdkRemote, mode: str, modern: str
+    sdk_remote: SdkRemote, mode: str, call_era: str
 ) -> None:
     tag = f"cancel in {mode}"
     with bridge(sdk_remote.url) as client:
-        if modern == "legacy":
+        if call_era == "legacy":
             client.initialize()
-        client.send(call("c", {"seconds": 3600, "tag": tag}, modern, token=1))
+        client.send(call("c", {"seconds": 3600, "tag": tag}, call_era, token=1))
         sdk_remote.wait_for(f"begun {tag}")
         client.send(cancel("c"))
         sdk_remote.wait_for(f"cancelled {tag}")
-        client.send(call(2, {}, modern))
+        client.send(call(2, {}, call_era))
         following = client.receive()
         assert following["id"] == 2
         assert "result" in following
 
 
-def test_the_end_of_the_client_stops_its_calls_too(sdk_remote: SdkRemote, mode: str, modern: str) -> None:
+def test_the_calls_of_a_client_that_exits_are_cancelled_at_the_remote(
+    sdk_remote: SdkRemote, mode: str, call_era: str
+) -> None:
     tag = f"leave in {mode}"
     with bridge(sdk_remote.url) as client:
-        if modern == "legacy":
+        if call_era == "legacy":
             client.initialize()
-        client.send(call("c", {"seconds": 3600, "tag": tag}, modern))
+        client.send(call("c", {"seconds": 3600, "tag": tag}, call_era))
         sdk_remote.wait_for(f"begun {tag}")
         client.stdin.close()
         sdk_remote.wait_for(f"cancelled {tag}")
 
 
-def test_the_notification_itself_reaches_a_remote_of_2025_and_the_closed_stream_one_of_2026() -> None:
+def test_a_2025_remote_gets_the_cancelled_notification_and_a_2026_remote_the_closed_stream() -> None:
     closed = threading.Event()
 
-    def script(asked: Asked) -> None:
-        if asked.message["method"] != "tools/call":
-            return asked.result()
-        send = asked.stream()
+    def script(request: ReceivedRequest) -> None:
+        if request.message["method"] != "tools/call":
+            return request.send_result()
+        send = request.start_stream()
         send(event({"jsonrpc": "2.0", "method": "notifications/message"}))
         try:
             while not closed.wait(0.01):
@@ -65,15 +67,15 @@ def test_the_notification_itself_reaches_a_remote_of_2025_and_the_closed_stream_
             client.send(cancel(1))
             assert closed.wait(GUARD)
             meta = {"params": {"_meta": ENVELOPE}} if era == "auto" else {}
-            client.ask({"id": 2, "method": "tools/list", **meta})
+            client.request({"id": 2, "method": "tools/list", **meta})
         assert ("notifications/cancelled" in remote.methods()) is (era == "legacy")
 
 
-def test_cancelling_what_is_over_or_was_never_there_disturbs_nobody() -> None:
+def test_cancelling_a_finished_or_unknown_request_has_no_effect() -> None:
     with scripted() as remote, bridge(remote.url) as client:
-        client.ask({"id": 1, "method": "ping"})
+        client.request({"id": 1, "method": "ping"})
         client.send(cancel(1), cancel("never"), cancel(None), cancel([1]), {"method": "notifications/cancelled"})
-        assert client.ask({"id": 2, "method": "ping"})["result"]
+        assert client.request({"id": 2, "method": "ping"})["result"]
     assert remote.methods() == ["ping", "ping"]
 
 
@@ -85,32 +87,32 @@ def test_cancelling_what_is_over_or_was_never_there_disturbs_nobody() -> None:
 def test_cancelling_an_id_of_another_json_type_leaves_the_call_alone(request_id: Any, other: Any, era: str) -> None:
     release = threading.Event()
 
-    def script(asked: Asked) -> None:
-        if asked.message["method"] == "tools/call":
+    def script(request: ReceivedRequest) -> None:
+        if request.message["method"] == "tools/call":
             assert release.wait(30)
-        asked.result()
+        request.send_result()
 
     with scripted(script) as remote, bridge(remote.url) as client:
         client.send(call(request_id, {}, era), cancel(other), {"id": "after", "method": "ping"})
         assert client.receive(20)["id"] == "after"
         release.set()
-        answer = client.receive(20)
-        assert repr(answer["id"]) == repr(request_id)
-        assert answer["result"]
+        response = client.receive(20)
+        assert repr(response["id"]) == repr(request_id)
+        assert response["result"]
     assert sorted(remote.methods()) == ["ping", "tools/call"]
 
 
-def test_cancelling_after_the_answer_reaches_nobody_even_if_the_stream_goes_on() -> None:
+def test_cancelling_after_the_response_is_not_forwarded_even_if_the_stream_goes_on() -> None:
     over = threading.Event()
 
-    def linger(asked: Asked) -> None:
-        send = asked.stream()
-        send(event({"jsonrpc": "2.0", "id": asked.message["id"], "result": {}}))
+    def keep_streaming(request: ReceivedRequest) -> None:
+        send = request.start_stream()
+        send(event({"jsonrpc": "2.0", "id": request.message["id"], "result": {}}))
         over.wait(GUARD)
 
-    with scripted(linger) as remote, bridge(remote.url) as client:
-        client.ask({"id": 1, "method": "ping"})
+    with scripted(keep_streaming) as remote, bridge(remote.url) as client:
+        client.request({"id": 1, "method": "ping"})
         client.send(cancel(1))
-        assert client.ask({"id": 1, "method": "ping"})["result"] == {}
+        assert client.request({"id": 1, "method": "ping"})["result"] == {}
         over.set()
     assert remote.methods() == ["ping", "ping"]

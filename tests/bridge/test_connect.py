@@ -1,4 +1,4 @@
-"""The way to the remote: TLS by the right authorities only, through a proxy's tunnel or past it."""
+"""Connections to the remote: TLS with trusted certificates only, with or without a proxy."""
 
 import datetime as dt
 import ipaddress
@@ -17,13 +17,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from cyberun_mcp.bridge.endpoint import endpoint
+from cyberun_mcp.bridge.remote_settings import load_remote_settings
 from cyberun_mcp.errors import ConfigurationError
 from tests.bridge.client import KEY, bridge, call
-from tests.bridge.raw_remote import STRAY_408, Peer, answer, raw_remote, result
-from tests.bridge.remotes import Asked, scripted
+from tests.bridge.raw_remote import STRAY_408, RawConnection, http_response, raw_remote, result_message
+from tests.bridge.remotes import ReceivedRequest, scripted
 
-NAME = "mcp.cyberun.test"  # known to the proxy of these tests, and to no name server
+NAME = "mcp.cyberun.test"  # only the proxy of these tests knows it, no name server does
 
 
 class Authority(NamedTuple):
@@ -33,10 +33,10 @@ class Authority(NamedTuple):
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """An authority of our own, and a server certificate it has signed for NAME and loopback."""
+    """A test CA, and a server certificate that it has signed for NAME and loopback."""
     folder = tmp_path_factory.mktemp("certificates")
     own_key, server_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    own_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "an authority for tests")])
+    own_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test CA")])
     now = dt.datetime.now(dt.UTC)
 
     def draft(subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
@@ -58,37 +58,37 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(folder / "ca.pem", context)
 
 
-class Tunnels(socketserver.ThreadingTCPServer):
-    """A proxy that connects every CONNECT to one port of loopback; `asked` are the heads of the requests it got."""
+class TunnelProxy(socketserver.ThreadingTCPServer):
+    """A proxy that connects every CONNECT to one loopback port; `received` has the heads of its requests."""
 
     daemon_threads = True
 
     def __init__(self, target: int) -> None:
         super().__init__(("127.0.0.1", 0), Tunnel)
         self.target = target
-        self.asked: list[str] = []
+        self.received: list[str] = []
 
 
 class Tunnel(socketserver.StreamRequestHandler):
-    server: Tunnels
+    server: TunnelProxy
 
     def handle(self) -> None:
         lines = []
         while line := self.rfile.readline().strip():
             lines.append(line.decode())
-        self.server.asked.append("\n".join(lines))
+        self.server.received.append("\n".join(lines))
         if self.server.target == 0:
             self.wfile.write(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
             return
         with socket.create_connection(("127.0.0.1", self.server.target)) as remote:
             self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            back = threading.Thread(target=carry, args=(remote, self.connection))
+            back = threading.Thread(target=forward, args=(remote, self.connection))
             back.start()
-            carry(self.connection, remote)
+            forward(self.connection, remote)
             back.join()
 
 
-def carry(source: socket.socket, sink: socket.socket) -> None:
+def forward(source: socket.socket, sink: socket.socket) -> None:
     try:
         while piece := source.recv(65536):
             sink.sendall(piece)
@@ -98,8 +98,8 @@ def carry(source: socket.socket, sink: socket.socket) -> None:
 
 
 @contextmanager
-def proxy(target: int) -> Iterator[Tunnels]:
-    with Tunnels(target) as tunnels:
+def proxy(target: int) -> Iterator[TunnelProxy]:
+    with TunnelProxy(target) as tunnels:
         thread = threading.Thread(target=tunnels.serve_forever, args=(0.02,))
         thread.start()
         try:
@@ -109,102 +109,104 @@ def proxy(target: int) -> Iterator[Tunnels]:
             thread.join()
 
 
-def address(tunnels: Tunnels, account: str = "") -> str:
+def proxy_url(tunnels: TunnelProxy, account: str = "") -> str:
     return f"http://{account}127.0.0.1:{tunnels.server_address[1]}"
 
 
-def test_a_certificate_of_an_authority_in_ssl_cert_file_is_trusted(authority: Authority) -> None:
+def test_a_certificate_signed_by_ssl_cert_file_is_trusted(authority: Authority) -> None:
     with (
         scripted(tls=authority.server) as remote,
         bridge(
             f"https://127.0.0.1:{remote.port}/mcp", environment={"SSL_CERT_FILE": str(authority.certificate)}
         ) as client,
     ):
-        assert client.ask({"id": 1, "method": "ping"})["result"]
+        assert client.request({"id": 1, "method": "ping"})["result"]
 
 
-def test_with_tls_a_connection_is_used_again_until_something_comes_that_was_not_asked_for(
+def test_a_tls_connection_is_reused_until_unexpected_data_arrives(
     authority: Authority,
 ) -> None:
-    def script(asked: Asked) -> None:
-        behind = STRAY_408 if asked.message["id"] == 3 else b""
-        asked.handler.wfile.write(answer(result(asked.message["id"])) + behind)
+    def script(request: ReceivedRequest) -> None:
+        behind = STRAY_408 if request.message["id"] == 3 else b""
+        request.handler.wfile.write(http_response(result_message(request.message["id"])) + behind)
 
     environment = {"SSL_CERT_FILE": str(authority.certificate)}
     with (
         scripted(script, tls=authority.server) as remote,
         bridge(f"https://127.0.0.1:{remote.port}/mcp", environment=environment) as client,
     ):
-        answers = [client.ask({"id": number, "method": "tools/list"}) for number in range(1, 7)]
-    assert all("result" in each for each in answers)
-    ports = [asked.handler.client_address[1] for asked in remote.asked]
+        responses = [client.request({"id": number, "method": "tools/list"}) for number in range(1, 7)]
+    assert all("result" in response for response in responses)
+    ports = [request.handler.client_address[1] for request in remote.received]
     assert len(set(ports[:3])) == len(set(ports[3:])) == 1
     assert len(set(ports)) == 2
 
 
-def test_a_certificate_nobody_vouches_for_is_refused_and_the_key_stays_here(authority: Authority) -> None:
+def test_the_key_is_not_sent_to_a_remote_with_an_untrusted_certificate(authority: Authority) -> None:
     with (
         scripted(tls=authority.server) as remote,
-        bridge(f"https://127.0.0.1:{remote.port}/mcp", patience=0) as client,
+        bridge(f"https://127.0.0.1:{remote.port}/mcp", startup_wait=0) as client,
     ):
-        message = client.ask({"id": 1, "method": "initialize"})["error"]["message"]
+        message = client.request({"id": 1, "method": "initialize"})["error"]["message"]
     assert "its certificate is not trusted" in message
     assert "SSL_CERT_FILE" in message
-    assert remote.asked == []
+    assert remote.received == []
 
 
-def test_a_certificate_for_another_name_is_refused(authority: Authority) -> None:
+def test_a_certificate_for_another_name_is_rejected(authority: Authority) -> None:
     with (
         scripted(tls=authority.server) as remote,
         bridge(
             f"https://localhost:{remote.port}/mcp", environment={"SSL_CERT_FILE": str(authority.certificate)}
         ) as client,
     ):
-        assert "not trusted" in client.ask({"id": 1, "method": "ping"})["error"]["message"]
-    assert remote.asked == []
+        assert "not trusted" in client.request({"id": 1, "method": "ping"})["error"]["message"]
+    assert remote.received == []
 
 
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy"])
-def test_https_goes_through_the_tunnel_of_a_proxy_which_sees_neither_key_nor_message(
+def test_https_uses_a_proxy_tunnel_and_the_proxy_sees_neither_key_nor_message(
     authority: Authority, variable: str
 ) -> None:
     with scripted(tls=authority.server) as remote, proxy(remote.port) as tunnels:
-        environment = {variable: address(tunnels, "me:p%40ss@"), "SSL_CERT_FILE": str(authority.certificate)}
+        environment = {variable: proxy_url(tunnels, "me:p%40ss@"), "SSL_CERT_FILE": str(authority.certificate)}
         with bridge(f"https://{NAME}/mcp", environment=environment) as client:
-            assert client.ask({"id": 1, "method": "ping"})["result"]
-    [head] = tunnels.asked
+            assert client.request({"id": 1, "method": "ping"})["result"]
+    [head] = tunnels.received
     assert head.startswith(f"CONNECT {NAME}:443 HTTP/1.1\n")
     assert "Proxy-Authorization: Basic bWU6cEBzcw==" in head
-    assert remote.asked[0].headers["host"] == NAME
-    assert remote.asked[0].headers["authorization"] == f"Bearer {KEY}"
+    assert remote.received[0].headers["host"] == NAME
+    assert remote.received[0].headers["authorization"] == f"Bearer {KEY}"
 
 
-def test_no_proxy_and_loopback_go_past_the_proxy(authority: Authority) -> None:
+def test_no_proxy_and_loopback_bypass_the_proxy(authority: Authority) -> None:
     with scripted(tls=authority.server) as remote, proxy(remote.port) as tunnels:
-        environment = {"HTTPS_PROXY": address(tunnels), "SSL_CERT_FILE": str(authority.certificate)}
+        environment = {"HTTPS_PROXY": proxy_url(tunnels), "SSL_CERT_FILE": str(authority.certificate)}
         with bridge(f"https://127.0.0.1:{remote.port}/mcp", environment=environment) as client:
-            assert client.ask({"id": 1, "method": "ping"})["result"]
+            assert client.request({"id": 1, "method": "ping"})["result"]
         environment["NO_PROXY"] = "a.example, .cyberun.test"
         with bridge(f"https://{NAME}/mcp", environment=environment) as client:
-            assert "its name is unknown" in client.ask({"id": 1, "method": "ping"})["error"]["message"]
-    assert tunnels.asked == []
+            assert "its name is unknown" in client.request({"id": 1, "method": "ping"})["error"]["message"]
+    assert tunnels.received == []
 
 
-@pytest.mark.parametrize("excepted", ["*", "example.com", ".example.com", "*.example.com", "x,mcp.example.com:443"])
-def test_no_proxy_is_read_as_elsewhere(excepted: str) -> None:
-    environ = {"HTTPS_PROXY": "http://proxy:1"}
-    assert endpoint("https://mcp.example.com/", [], None, allow_http=False, environ=environ).proxy
-    excepting = {**environ, "NO_PROXY": excepted}
-    assert endpoint("https://mcp.example.com/", [], None, allow_http=False, environ=excepting).proxy is None
-    assert endpoint("https://other.net/", [], None, allow_http=False, environ=excepting).proxy or excepted == "*"
+@pytest.mark.parametrize("no_proxy", ["*", "example.com", ".example.com", "*.example.com", "x,mcp.example.com:443"])
+def test_no_proxy_has_its_usual_syntax(no_proxy: str) -> None:
+    def uses_proxy(host: str, **environ: str) -> bool:
+        environ["HTTPS_PROXY"] = "http://proxy:1"
+        return load_remote_settings(f"https://{host}/", [], None, allow_http=False, environ=environ).proxy is not None
+
+    assert uses_proxy("mcp.example.com")
+    assert not uses_proxy("mcp.example.com", NO_PROXY=no_proxy)
+    assert uses_proxy("other.net", NO_PROXY=no_proxy) or no_proxy == "*"
 
 
-def test_a_proxy_that_refuses_is_named_as_the_cause() -> None:
+def test_a_proxy_that_refuses_is_reported_as_the_cause() -> None:
     with (
         proxy(0) as tunnels,
-        bridge(f"https://{NAME}/mcp", environment={"HTTPS_PROXY": address(tunnels, "me:hunter22@")}) as client,
+        bridge(f"https://{NAME}/mcp", environment={"HTTPS_PROXY": proxy_url(tunnels, "me:hunter22@")}) as client,
     ):
-        message = client.ask({"id": 1, "method": "ping"})["error"]["message"]
+        message = client.request({"id": 1, "method": "ping"})["error"]["message"]
         client.stdin.close()
         client.process.wait(60)
         assert "the proxy refused the tunnel (HTTP 407)" in message
@@ -212,7 +214,7 @@ def test_a_proxy_that_refuses_is_named_as_the_cause() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "words"),
+    ("proxy_response", "text"),
     [
         (b"HTTP/1.1 200 OK\r\n\r\n" + STRAY_408, "something behind the proxy speaks before it is asked"),
         (b"HTTP/1.1 2000 OK\r\n\r\n", "the proxy refused the tunnel (no HTTP)"),
@@ -220,28 +222,28 @@ def test_a_proxy_that_refuses_is_named_as_the_cause() -> None:
         (b"", "the proxy closed the connection"),
     ],
 )
-def test_a_proxy_that_does_not_simply_open_the_tunnel_is_named_as_the_cause(said: bytes, words: str) -> None:
-    def script(peer: Peer) -> None:
-        peer.request()
-        peer.send(said)
-        peer.hang_up()
+def test_a_proxy_that_fails_to_open_the_tunnel_is_reported_as_the_cause(proxy_response: bytes, text: str) -> None:
+    def script(connection: RawConnection) -> None:
+        connection.read_request()
+        connection.send(proxy_response)
+        connection.close_write()
 
     with raw_remote(script) as proxied:
         environment = {"HTTPS_PROXY": f"http://127.0.0.1:{proxied.port}"}
         with bridge(f"https://{NAME}/mcp", environment=environment) as client:
-            message = client.ask(call(1, {}))["error"]["message"]
-    assert words in message
+            message = client.request(call(1, {}))["error"]["message"]
+    assert text in message
     assert "Nothing was sent." in message
 
 
 @pytest.mark.parametrize(
-    ("environ", "words"),
+    ("environ", "text"),
     [
         ({"SSL_CERT_FILE": "/no/such/file"}, "SSL_CERT_FILE or SSL_CERT_DIR cannot be used"),
         ({"HTTPS_PROXY": "https://proxy:1"}, "HTTPS_PROXY must look like http://host:port"),
         ({"HTTPS_PROXY": "http://proxy:port"}, "HTTPS_PROXY must look like http://host:port"),
     ],
 )
-def test_a_setting_of_the_network_that_cannot_work_is_refused_at_start(environ: dict[str, str], words: str) -> None:
-    with pytest.raises(ConfigurationError, match=words):
-        endpoint("https://mcp.example.com/", [], None, allow_http=False, environ=environ)
+def test_an_invalid_network_setting_is_rejected_at_the_start(environ: dict[str, str], text: str) -> None:
+    with pytest.raises(ConfigurationError, match=text):
+        load_remote_settings("https://mcp.example.com/", [], None, allow_http=False, environ=environ)
