@@ -12,7 +12,7 @@ IN := $(VENV)/bin/python
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\)[a-z -]*:.*## /\1\t/p' Makefile | expand -t 16
 
-demo: $(VENV)/.demo ## Walk through all fifteen tools on the embedded platform
+demo: $(VENV)/.demo ## Walk through all tools on the embedded platform
 	$(IN) -m cyberun_mcp demo
 
 test: $(VENV)/.dev ## Run the test suite

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from cyberun_mcp.clients.table import CLIENTS
 from cyberun_mcp.tools import TOOLS
 from distribution.readme import (
     NUMBERS,
     README,
     TABLES,
     TEXTS_WITH_NUMBER_OF_TOOLS,
+    clients_table,
     update_number_of_tools,
     update_table,
 )
@@ -27,6 +29,15 @@ def test_a_generated_table_is_current(name: str) -> None:
 def test_the_number_of_tools_is_current(file: Path) -> None:
     text = file.read_text(encoding="utf-8")
     assert update_number_of_tools(text) == text, "run make docs"
+
+
+def test_every_client_has_a_row_and_every_example_it_links_to_exists() -> None:
+    rows = clients_table().splitlines()[2:]
+    assert [row.split(" | ")[0] for row in rows] == [f"| {client.title}" for client in CLIENTS]
+    for row in rows:
+        assert row.count(" | ") == 5
+        for link in row.split("](configs/")[1:]:
+            assert (README.parent / "configs" / link.partition(")")[0]).exists()
 
 
 def test_the_number_of_tools_is_updated_wherever_a_text_names_it() -> None:

@@ -1,4 +1,4 @@
-"""The fifteen tools, one file per noun, in the order `tools/list` shows them."""
+"""The tools, one file per noun, in the order `tools/list` shows them."""
 
 from cyberun_mcp.tools.agents import list_agents
 from cyberun_mcp.tools.containers import call_container_service, get_container_service, list_container_services

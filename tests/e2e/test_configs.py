@@ -12,6 +12,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 
 from cyberun_mcp.clients.table import BY_NAME, CLIENTS
+from cyberun_mcp.tools import TOOLS
 from distribution.example_configs import file_name
 from tests.fake_platform import structured
 
@@ -37,7 +38,7 @@ def started_by(name: str) -> StdioServerParameters:
 @pytest.mark.parametrize("name", ["claude-code", "cursor", "opencode"])
 async def test_the_config_starts_a_server_that_works_with_the_emulator(name: str, era: str) -> None:
     async with Client(started_by(name), mode=era) as client:
-        assert len((await client.list_tools()).tools) == 15
+        assert len((await client.list_tools()).tools) == len(TOOLS)
         assert structured(await client.call_tool("list_workflows", {}))["workflow_list"]
 
 
