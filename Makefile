@@ -12,7 +12,7 @@ IN := $(VENV)/bin/python
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\)[a-z -]*:.*## /\1\t/p' Makefile | expand -t 16
 
-demo: $(VENV)/.demo ## Walk through all fifteen tools on the embedded platform
+demo: $(VENV)/.demo ## Walk through all tools on the embedded platform
 	$(IN) -m cyberun_mcp demo
 
 test: $(VENV)/.dev ## Run the test suite
@@ -34,13 +34,13 @@ bench: $(VENV)/.dev ## Measure start-up against a bare SDK server, in one run
 snapshot snapshots: $(VENV)/.dev ## Write the tools' surface, and the prepared handshake, anew after a wanted change
 	UPDATE_SNAPSHOTS=1 $(IN) -m pytest tests/tools/test_surface.py tests/stdio/test_fast_start.py
 
-docs: $(VENV)/.dev ## Write the generated parts of the README anew
-	UPDATE_DOCS=1 $(IN) -m pytest tests/test_readme.py
+docs: $(VENV)/.dev ## Update the generated parts of the README, and the number of tools in other texts
+	$(IN) -m distribution.readme
 
-configs: $(VENV)/.dev ## Write the files under configs/ anew, from the table of AI clients
-	$(IN) -m cyberun_mcp.clients.configs
+configs: $(VENV)/.dev ## Write the examples under configs/, from the table of AI clients
+	$(IN) -m distribution.example_configs
 
-dist: $(VENV)/.dev ## Build what is handed out: bundle, plugin, extension, registry entry, install links
+dist: $(VENV)/.dev ## Build the bundle, plugin, extension, registry entry and install links
 	$(IN) -m distribution
 
 conformance: $(VENV)/.dev ## Run the official MCP conformance suite at both revisions; brings its own Node

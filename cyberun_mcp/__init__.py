@@ -1,4 +1,4 @@
-"""The fifteen Cyberun Cloud tools as an MCP server.
+"""The Cyberun Cloud tools as an MCP server.
 
 From the ground up: `errors`, `settings`, `redaction`, `observability`, `api` (the REST API), `tools`, `server`,
 `stdio` and `http` (the transports), `cli`; beside them `bridge` and `emulator`. Imports go one way, see

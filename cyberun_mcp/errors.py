@@ -22,15 +22,15 @@ The others never reach a model. Each is caught in the room that raises it:
     Exception
     ├── BadRequest               http: a malformed request, rejected before it reaches the app
     ├── _TooLarge                http: the body exceeds the limit
-    ├── Changed                  clients: a config file changed while it was being edited
-    ├── Protected                clients: this user must not replace the config file
-    ├── Refused                  clients: nothing was written; the text says why
-    ├── NotSupported             clients: the client cannot connect in this way
-    ├── Unset                    doctor: a client's entry names a variable that is not set
-    ├── Fails                    doctor: a configured server does not start
+    ├── FileChanged              clients: a config file changed while it was being edited
+    ├── FileProtected            clients: this user must not replace the config file
+    ├── ConfigFileError          clients: nothing was written; the text says why
+    ├── ConnectionNotSupported   clients: the client cannot connect in this way
+    ├── VariableNotSet           doctor: a client's entry names a variable that is not set
+    ├── ServerCheckFailed        doctor: a configured server does not start
     └── DemoFailed               demo: a step did not have the expected result
     ValueError
-    └── Unreadable               clients: a config file is not valid JSONC
+    └── ConfigTextError          clients: a config file is not valid JSONC
 
 The emulator imports nothing from this package, so it has its own. Only DataDirectoryError leaves it:
 

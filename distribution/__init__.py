@@ -1,4 +1,4 @@
-"""What is handed out beside the package: one-click artefacts, built from what the code itself says.
+"""What users get besides the package: plugins, bundles, links and example files, generated from the code.
 
-`python -m distribution [FOLDER]` builds all of them; `make dist` does that into dist/.
+`make dist` runs `python -m distribution [FOLDER]`, which builds all of them into dist/.
 """

@@ -1,44 +1,52 @@
-"""The .mcpb bundle for Claude Desktop: our source and a manifest; Claude Desktop brings uv, which installs the rest."""
+"""The .mcpb bundle for Claude Desktop: our source code and a manifest. Claude Desktop installs it with uv."""
 
 import io
 import zipfile
 from typing import Any
 
-from cyberun_mcp.clients.description import KEY
-from distribution.facts import DOCUMENTATION, HOME_PAGE, KEY_HELP, KEY_TITLE, NAME, ROOT, VENDOR, Facts
-from distribution.icon import SIZE, icon
+from cyberun_mcp.clients.ai_client import KEY_VARIABLE
+from distribution.metadata import (
+    DOCUMENTATION,
+    HOME_PAGE,
+    KEY_HELP,
+    KEY_TITLE,
+    PACKAGE_NAME,
+    ROOT,
+    VENDOR,
+    ProjectMetadata,
+)
+from distribution.shared_files import ICON_SIZE, icon
 
-# Version 0.4 is the first with servers of type uv.
-MANIFEST_VERSION = "0.4"
-_SAME_DAY = (1980, 1, 1, 0, 0, 0)  # the same source gives the same bundle
+MANIFEST_VERSION = "0.4"  # the first version with servers of type uv
+_FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # so that the same source code always gives the same bundle
 
 
-def manifest(facts: Facts) -> dict[str, Any]:
-    """manifest.json."""
+def manifest(metadata: ProjectMetadata) -> dict[str, Any]:
+    """The content of manifest.json."""
     return {
         "manifest_version": MANIFEST_VERSION,
-        "name": NAME,
-        "display_name": facts.title,
-        "version": facts.version,
-        "description": facts.description,
+        "name": PACKAGE_NAME,
+        "display_name": metadata.title,
+        "version": metadata.version,
+        "description": metadata.description,
         "author": {"name": VENDOR, "url": HOME_PAGE},
         "documentation": DOCUMENTATION,
         "icon": "icon.png",
-        "icons": [{"src": "icon.png", "size": f"{SIZE}x{SIZE}"}],
+        "icons": [{"src": "icon.png", "size": f"{ICON_SIZE}x{ICON_SIZE}"}],
         "server": {
             "type": "uv",
             "entry_point": "cyberun_mcp/__main__.py",
             "mcp_config": {
                 "command": "uv",
                 "args": ["run", "--directory", "${__dirname}", "--no-dev", "cyberun-mcp"],
-                "env": {KEY: "${user_config.api_key}"},
+                "env": {KEY_VARIABLE: "${user_config.api_key}"},
             },
         },
-        "tools": facts.tools,
+        "tools": metadata.tools,
         "tools_generated": False,
-        "keywords": facts.keywords,
+        "keywords": metadata.keywords,
         "license": "MIT",
-        "compatibility": {"platforms": ["darwin", "win32", "linux"], "runtimes": {"python": facts.python}},
+        "compatibility": {"platforms": ["darwin", "win32", "linux"], "runtimes": {"python": metadata.python}},
         "user_config": {
             "api_key": {
                 "type": "string",
@@ -52,7 +60,7 @@ def manifest(facts: Facts) -> dict[str, Any]:
 
 
 def bundle(manifest_json: str) -> bytes:
-    """The bundle: manifest, icon, and the package as it is here."""
+    """The bundle as a ZIP file: manifest, icon, and the package as it is in this repository."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         _add(archive, "manifest.json", manifest_json.encode())
@@ -66,7 +74,7 @@ def bundle(manifest_json: str) -> bytes:
 
 
 def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
-    entry = zipfile.ZipInfo(name, _SAME_DAY)
+    entry = zipfile.ZipInfo(name, _FIXED_DATE)
     entry.external_attr = 0o644 << 16
     entry.compress_type = zipfile.ZIP_DEFLATED
     archive.writestr(entry, content)

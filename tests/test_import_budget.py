@@ -5,6 +5,8 @@ import subprocess
 import sys
 from typing import Any
 
+from cyberun_mcp.tools import TOOLS
+
 LISTING = """
 import anyio, json, sys
 
@@ -36,7 +38,7 @@ def test_the_command_line_loads_nothing_heavy() -> None:
 
 def test_the_first_answers_load_nothing_that_only_a_call_needs() -> None:
     listed = output_of(LISTING)
-    assert len(listed["tools"]) == 15
+    assert listed["tools"] == [tool.name for tool in TOOLS]
     needless = {"jsonschema", "cyberun_mcp.api.client", "cyberun_mcp.emulator", "PIL", "rich", "sqlite3"}
     assert not set(listed["loaded"]) & needless
 

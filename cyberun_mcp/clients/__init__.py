@@ -1,7 +1,8 @@
-"""AI clients: how each is configured, and doing it.
+"""AI clients: how each of them is configured, and changing their configuration files.
 
-    table (one description of each client) → render (its configuration, three kinds of connection) → links, configs/
-                                          → edit (jsonc, toml: one entry of a file, the rest untouched) → configure
+    table (one AiClient for each client) → render (its configuration, for three kinds of connection)
+    command (`cyberun-mcp config`) → config_file (our entry in the client's file) → jsonc_editing, toml_editing
+                                                                                  → file_replacement
 
-`python -m cyberun_mcp.clients.configs` writes the files under `configs/` anew; a test fails when they drift.
+`make configs` writes the examples under `configs/` from the table. A test fails when they differ from it.
 """

@@ -1,4 +1,4 @@
-"""`cyberun-mcp config`: print, write, remove, list. Clients and editors are loaded when a command needs them."""
+"""`cyberun-mcp config`. It imports the table of clients and the editors only when they are needed."""
 
 from typing import TYPE_CHECKING
 
@@ -7,9 +7,9 @@ import click
 from cyberun_mcp.settings import base_url
 
 if TYPE_CHECKING:
-    from cyberun_mcp.clients.description import Client
-    from cyberun_mcp.clients.paths import Machine
-    from cyberun_mcp.clients.render import Connection
+    from cyberun_mcp.clients.ai_client import AiClient
+    from cyberun_mcp.clients.machine import Machine
+    from cyberun_mcp.clients.render import ConnectionOptions
 
 
 @click.command()
@@ -50,7 +50,7 @@ def config(
       cyberun-mcp config cursor --remove            undo it
     """
     if listing:
-        _list()
+        _list_clients()
         return
     if client is None:
         raise click.UsageError("name a client; cyberun-mcp config --list shows them")
@@ -58,15 +58,15 @@ def config(
         raise click.UsageError("--http, --bridge and --emulator are three ways to connect; choose one")
     if write and remove:
         raise click.UsageError("choose one of --write and --remove")
-    chosen = _client(client)
+    ai_client = _find_client(client)
     if remove:
-        _remove(chosen)
+        _remove(ai_client)
         return
-    connection = _connection(endpoint, bridge, emulator)
-    _write(chosen, connection) if write else _print(chosen, connection)
+    options = _connection_options(endpoint, bridge, emulator)
+    _write(ai_client, options) if write else _print(ai_client, options)
 
 
-def _client(name: str) -> "Client":
+def _find_client(name: str) -> "AiClient":
     from cyberun_mcp.clients.table import BY_NAME
 
     if name not in BY_NAME:
@@ -74,77 +74,78 @@ def _client(name: str) -> "Client":
     return BY_NAME[name]
 
 
-def _connection(endpoint: str | None, bridge: str | None, emulator: bool) -> "Connection":
-    from cyberun_mcp.clients.paths import own_command
-    from cyberun_mcp.clients.render import Connection
+def _connection_options(endpoint: str | None, bridge: str | None, emulator: bool) -> "ConnectionOptions":
+    from cyberun_mcp.clients.machine import own_command
+    from cyberun_mcp.clients.render import ConnectionOptions
 
     if endpoint:
-        return Connection("http", endpoint)
-    return Connection("bridge" if bridge else "stdio", bridge or "", emulator, own_command())
+        return ConnectionOptions("http", endpoint)
+    return ConnectionOptions("bridge" if bridge else "stdio", bridge or "", emulator, own_command())
 
 
-def _print(client: "Client", connection: "Connection") -> None:
-    from cyberun_mcp.clients.paths import Machine
-    from cyberun_mcp.clients.render import NotSupported, text_of, writes_the_key
+def _print(client: "AiClient", options: "ConnectionOptions") -> None:
+    from cyberun_mcp.clients.machine import Machine
+    from cyberun_mcp.clients.render import ConnectionNotSupported, config_text, key_is_in_file
 
     try:
-        click.echo(text_of(client, connection), nl=False)
-    except NotSupported as error:
+        click.echo(config_text(client, options), nl=False)
+    except ConnectionNotSupported as error:
         raise click.ClickException(str(error)) from error
-    place = Machine().file_of(client) or client.paste
-    click.echo(f"For {client.title}: {place}", err=True)
-    if writes_the_key(client, connection):
+    destination = Machine().config_file(client) or client.paste_into
+    click.echo(f"For {client.title}: {destination}", err=True)
+    if key_is_in_file(client, options):
         click.echo(f"{client.title} cannot read CYBERUN_API_KEY from its environment: put the key in.", err=True)
 
 
-def _write(client: "Client", connection: "Connection") -> None:
-    from cyberun_mcp.clients.configure import Refused, write
-    from cyberun_mcp.clients.paths import Machine
-    from cyberun_mcp.clients.render import NotSupported
+def _write(client: "AiClient", options: "ConnectionOptions") -> None:
+    from cyberun_mcp.clients.config_file import ConfigFileError, write_entry
+    from cyberun_mcp.clients.machine import Machine
+    from cyberun_mcp.clients.render import ConnectionNotSupported
 
     try:
-        done = write(client, connection, Machine())
-    except (Refused, NotSupported) as error:
+        result = write_entry(client, options, Machine())
+    except (ConfigFileError, ConnectionNotSupported) as error:
         raise click.ClickException(str(error)) from error
-    if not done.changed:
-        click.echo(f"{done.file} already says so; nothing was changed.", err=True)
+    if not result.changed:
+        click.echo(f"{result.file} already says so; nothing was changed.", err=True)
         return
-    click.echo(f"Wrote {done.file}." + (f" What was there: {done.copy}" if done.copy else ""), err=True)
-    if done.key_in_clear:
+    click.echo(f"Wrote {result.file}." + (f" What was there: {result.backup}" if result.backup else ""), err=True)
+    if result.contains_key:
         click.echo(f"{client.title} cannot read the environment, so your key now stands in this file.", err=True)
     click.echo(f"Restart {client.title} to use it; cyberun-mcp doctor checks it.", err=True)
 
 
-def _remove(client: "Client") -> None:
-    from cyberun_mcp.clients.configure import Refused, remove
-    from cyberun_mcp.clients.paths import Machine
+def _remove(client: "AiClient") -> None:
+    from cyberun_mcp.clients.config_file import ConfigFileError, remove_entry
+    from cyberun_mcp.clients.machine import Machine
 
     try:
-        done = remove(client, Machine())
-    except Refused as error:
+        result = remove_entry(client, Machine())
+    except ConfigFileError as error:
         raise click.ClickException(str(error)) from error
-    if done.changed:
-        click.echo(f"Removed from {done.file}. What was there: {done.copy}", err=True)
+    if result.changed:
+        click.echo(f"Removed from {result.file}. What was there: {result.backup}", err=True)
     else:
-        click.echo(f"Nothing of ours in {done.file}.", err=True)
+        click.echo(f"Nothing of ours in {result.file}.", err=True)
 
 
-def _list() -> None:
-    from cyberun_mcp.clients.paths import Machine
+def _list_clients() -> None:
+    from cyberun_mcp.clients.machine import Machine
     from cyberun_mcp.clients.table import CLIENTS
 
     machine = Machine()
     for client in CLIENTS:
-        click.echo(f"{client.name:15} {client.title:24} {_state(client, machine):18} {machine.file_of(client) or '-'}")
+        state, file = _state_of(client, machine), machine.config_file(client) or "-"
+        click.echo(f"{client.name:15} {client.title:24} {state:18} {file}")
 
 
-def _state(client: "Client", machine: "Machine") -> str:
-    from cyberun_mcp.clients.configure import Refused, present_entry
+def _state_of(client: "AiClient", machine: "Machine") -> str:
+    from cyberun_mcp.clients.config_file import ConfigFileError, read_entry
 
     try:
-        found = present_entry(client, machine.file_of(client))
-    except Refused:
+        entry = read_entry(client, machine.config_file(client))
+    except ConfigFileError:
         return "cannot be parsed"
-    if found is not None:
+    if entry is not None:
         return "connected"
     return "installed" if machine.has(client) else "not found"

@@ -1,31 +1,30 @@
-"""From a client's description and a way to connect to the text its configuration file holds."""
+"""Renders the configuration of an AI client: the entry for our server, alone or as a whole file."""
 
 import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from cyberun_mcp.clients.description import KEY, Client
+from cyberun_mcp.clients.ai_client import KEY_VARIABLE, AiClient
 
-NAME = "cyberun"
-LONGEST_CALL = 3_600  # seconds; what a caller may ask stream_task_events to wait
+SERVER_NAME = "cyberun"
+MAX_WAIT = 3_600  # in seconds; the largest `timeout_seconds` of stream_task_events
 PLACEHOLDER = "PUT-YOUR-KEY-HERE"
 
-Kind = Literal["stdio", "http", "bridge"]
+ConnectionKind = Literal["stdio", "http", "bridge"]
 
 
-class NotSupported(Exception):
-    """The client cannot be connected in this way; the text says what it can."""
+class ConnectionNotSupported(Exception):
+    """The client does not support this kind of connection. The text names one that it does support."""
 
 
 @dataclass(frozen=True)
-class Connection:
-    """How the client reaches us: a server it starts, an endpoint, or our bridge to an endpoint.
+class ConnectionOptions:
+    """How a client connects to us: a server that it starts, an HTTP endpoint, or our bridge to an HTTP endpoint.
 
-    `command` is our program as the client can start it. `key` stands in for the variable where the client cannot read
-    one.
+    `command` starts our program. `key` is written into the file if the client cannot read an environment variable.
     """
 
-    kind: Kind = "stdio"
+    kind: ConnectionKind = "stdio"
     url: str = ""
     emulator: bool = False
     command: tuple[str, ...] = ("cyberun-mcp",)
@@ -33,66 +32,65 @@ class Connection:
 
     @property
     def arguments(self) -> list[str]:
-        """What the command is given."""
+        """The arguments of the command."""
         bridge = ["bridge", self.url] if self.kind == "bridge" else []
         return [*self.command[1:], *bridge, *(["--emulator"] if self.emulator else [])]
 
 
-def kinds_of(client: Client) -> list[Kind]:
-    """The ways `client` can be connected."""
-    return ["stdio", "http", "bridge"] if client.http is not None else ["stdio", "bridge"]
+def supported_kinds(client: AiClient) -> list[ConnectionKind]:
+    """The kinds of connection that the client supports."""
+    return ["stdio", "http", "bridge"] if client.http_fields is not None else ["stdio", "bridge"]
 
 
-def writes_the_key(client: Client, connection: Connection) -> bool:
-    """Whether the key itself has to stand in the file, because the client cannot read it from its environment."""
-    if connection.emulator or client.variable:
+def key_is_in_file(client: AiClient, options: ConnectionOptions) -> bool:
+    """Whether the file has to contain the key, because the client cannot read it from its environment."""
+    if options.emulator or client.variable_syntax:
         return False
-    return not (client.bearer if connection.kind == "http" else client.passes or client.inherits)
+    if options.kind == "http":
+        return not client.bearer_variable_field
+    return not (client.env_names_field or client.inherits_environment)
 
 
-def entry(client: Client, connection: Connection) -> dict[str, Any]:
-    """The server's entry in the file of `client`. Raises NotSupported."""
-    if connection.kind == "http":
-        return _endpoint(client, connection) | _patience(client)
-    command, arguments = connection.command[0], connection.arguments
-    started = {"command": [command, *arguments]} if client.one_list else {"command": command, "args": arguments}
-    return client.stdio | started | _environment(client, connection) | _patience(client)
+def server_entry(client: AiClient, options: ConnectionOptions) -> dict[str, Any]:
+    """The entry for our server in the configuration of the client. Raises ConnectionNotSupported."""
+    if options.kind == "http":
+        return _endpoint_fields(client, options) | _timeout_fields(client)
+    command, arguments = options.command[0], options.arguments
+    started = {"command": [command, *arguments]} if client.command_is_list else {"command": command, "args": arguments}
+    return client.stdio_fields | started | _env_fields(client, options) | _timeout_fields(client)
 
 
-def document(client: Client, connection: Connection) -> dict[str, Any]:
-    """A whole configuration with nothing but our entry."""
-    return {client.section: {NAME: entry(client, connection)}}
+def config_text(client: AiClient, options: ConnectionOptions) -> str:
+    """A whole configuration file with only our server in it. Raises ConnectionNotSupported."""
+    entry = server_entry(client, options)
+    if client.format != "toml":
+        return json.dumps({client.section: {SERVER_NAME: entry}}, indent=2) + "\n"
+    from cyberun_mcp.clients import toml_editing
+
+    return toml_editing.set_entry("", client.section, SERVER_NAME, entry)
 
 
-def text_of(client: Client, connection: Connection) -> str:
-    """The file a user copies, or the text they paste."""
-    whole = document(client, connection)
-    if client.notation != "toml":
-        return json.dumps(whole, indent=2) + "\n"
-    from cyberun_mcp.clients import toml
-
-    return toml.set_entry("", client.section, NAME, whole[client.section][NAME])
-
-
-def _endpoint(client: Client, connection: Connection) -> dict[str, Any]:
-    if client.http is None:
-        raise NotSupported(f"{client.title} only speaks stdio: connect it with --bridge {connection.url}")
-    place = {client.url: connection.url}
-    if client.bearer:
-        return client.http | place | {client.bearer: KEY}
-    return client.http | place | {"headers": {"Authorization": f"Bearer {client.variable or connection.key}"}}
+def _endpoint_fields(client: AiClient, options: ConnectionOptions) -> dict[str, Any]:
+    if client.http_fields is None:
+        raise ConnectionNotSupported(f"{client.title} only speaks stdio: connect it with --bridge {options.url}")
+    fields = client.http_fields | {client.url_field: options.url}
+    if client.bearer_variable_field:
+        return fields | {client.bearer_variable_field: KEY_VARIABLE}
+    return fields | {"headers": {"Authorization": f"Bearer {client.variable_syntax or options.key}"}}
 
 
-def _environment(client: Client, connection: Connection) -> dict[str, Any]:
-    if connection.emulator:
+def _env_fields(client: AiClient, options: ConnectionOptions) -> dict[str, Any]:
+    if options.emulator:
         return {}
-    if client.passes:
-        return {client.passes: [KEY]}
-    if client.variable:
-        return {client.environment: {KEY: client.variable}}
-    return {} if client.inherits else {client.environment: {KEY: connection.key}}
+    if client.env_names_field:
+        return {client.env_names_field: [KEY_VARIABLE]}
+    if client.variable_syntax:
+        return {client.env_field: {KEY_VARIABLE: client.variable_syntax}}
+    return {} if client.inherits_environment else {client.env_field: {KEY_VARIABLE: options.key}}
 
 
-def _patience(client: Client) -> dict[str, int]:
-    """As long a limit as a wait may take, so that nobody's answer is thrown away at the client's own."""
-    return {client.timeout: LONGEST_CALL * (1000 if client.timeout_unit == "ms" else 1)} if client.timeout else {}
+def _timeout_fields(client: AiClient) -> dict[str, int]:
+    """The client's time limit, set to the longest wait, so that it does not abandon a call that we still answer."""
+    if not client.timeout_field:
+        return {}
+    return {client.timeout_field: MAX_WAIT * (1000 if client.timeout_unit == "ms" else 1)}

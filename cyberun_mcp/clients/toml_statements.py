@@ -1,4 +1,4 @@
-"""TOML cut into its statements, each with the keys it is about."""
+"""Splits TOML into its statements and finds the keys that each of them sets."""
 
 import re
 import tomllib
@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from cyberun_mcp.clients.jsonc import Unreadable
+from cyberun_mcp.clients.jsonc_parser import ConfigTextError
 
 Keys = tuple[str, ...]
 
-_MARK = "\ufeff"  # which some editors write first
-# What decides where a statement ends: strings of four kinds, comments, brackets, line ends.
+_BYTE_ORDER_MARK = "\ufeff"  # some editors write it at the start of a file
+# The tokens that decide where a statement ends: the four kinds of strings, comments, brackets and line ends.
 _TOKEN = re.compile(
     r'"""(?:\\.|[^\\])*?"{3,5}' r"|'''.*?'{3,5}" r'|"(?:\\.|[^"\\\n])*"' r"|'[^'\n]*'" r"|#[^\n]*" r"|[\[\]{}\n]",
     re.DOTALL,
@@ -20,40 +20,42 @@ _TOKEN = re.compile(
 
 @dataclass(frozen=True)
 class Statement:
-    """One header, one key with its value, or a line that is blank or a comment."""
+    """A table header, a key with its value, or a line that is blank or a comment.
+
+    `table` is the table that it is in, or whose header it is. `path` has all keys from the root to the table or value
+    that it defines; it is empty for a blank line or a comment.
+    """
 
     text: str
     table: Keys
-    """The table it stands in, or begins."""
-    about: Keys
-    """The table it begins, or the key it sets, from the root on; empty for a blank line or a comment."""
+    path: Keys
 
 
-def loads(text: str) -> dict[str, Any]:
-    """What `text` says. Raises Unreadable."""
+def parse(text: str) -> dict[str, Any]:
+    """The document as `tomllib.loads` returns it. Raises ConfigTextError."""
     try:
-        return tomllib.loads(text.removeprefix(_MARK))
+        return tomllib.loads(text.removeprefix(_BYTE_ORDER_MARK))
     except tomllib.TOMLDecodeError as error:
-        raise Unreadable(str(error)) from error
+        raise ConfigTextError(str(error)) from error
     except RecursionError as error:
-        raise Unreadable("nested too deeply") from error
+        raise ConfigTextError("nested too deeply") from error
 
 
-def statements_of(text: str) -> Iterator[Statement]:
-    """The statements of `text`, which together are `text`. Raises Unreadable."""
+def split_statements(text: str) -> Iterator[Statement]:
+    """The statements, whose texts together are `text`. Raises ConfigTextError."""
     table: Keys = ()
-    for piece in _pieces(text):
-        keys = _keys(loads(piece))
-        if piece.lstrip(" \t").startswith("["):
+    for statement in _split(text):
+        keys = _keys_of(parse(statement))
+        if statement.lstrip(" \t").startswith("["):
             table = keys
-            yield Statement(piece, table, table)
+            yield Statement(statement, table, table)
         else:
-            yield Statement(piece, table, table + keys if keys else ())
+            yield Statement(statement, table, table + keys if keys else ())
 
 
-def _pieces(text: str) -> Iterator[str]:
-    """`text` cut behind each line end that ends a statement."""
-    start = len(text) - len(text.removeprefix(_MARK))
+def _split(text: str) -> Iterator[str]:
+    """Split after each line end that ends a statement."""
+    start = len(text) - len(text.removeprefix(_BYTE_ORDER_MARK))
     yield text[:start]
     depth = 0
     for token in _TOKEN.finditer(text, start):
@@ -64,9 +66,9 @@ def _pieces(text: str) -> Iterator[str]:
     yield text[start:]
 
 
-def _keys(said: Any) -> Keys:
-    """The keys on the way down to the first value that is not a table of one."""
-    if not isinstance(said, dict) or len(said) != 1:
+def _keys_of(value: Any) -> Keys:
+    """The keys from here down to the first value that is not a table with a single key."""
+    if not isinstance(value, dict) or len(value) != 1:
         return ()
-    [(key, value)] = said.items()
-    return (key, *_keys(value))
+    [(key, inner)] = value.items()
+    return (key, *_keys_of(inner))

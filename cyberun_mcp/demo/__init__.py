@@ -1,4 +1,4 @@
-"""`cyberun-mcp demo`: all fifteen tools, over real stdio, on the embedded platform.
+"""`cyberun-mcp demo`: all tools, over real stdio, on the embedded platform.
 
 It starts `cyberun-mcp --emulator` as an AI client would, calls the tools with the SDK's client, shows the results, and
 downloads the outputs.

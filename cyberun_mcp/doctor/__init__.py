@@ -1,6 +1,8 @@
-"""`cyberun-mcp doctor`: from the key to the clients' files, what works here, what does not, and what to do about it.
+"""`cyberun-mcp doctor` checks the key, the network, the platform, and the AI clients that are configured here.
 
-    key → network (base URL, proxy, DNS, TLS) → platform (one cheap question, and its clock) → configured (the clients)
+`command` runs the checks, in the order in which a user would fix problems:
 
-Each gives findings; `report` shows them.
+    platform.check_key → network → platform.check_platform → client_entries (with server_check)
+
+Each check returns findings, and each finding that is not ok says what to do.
 """

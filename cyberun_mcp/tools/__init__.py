@@ -1,4 +1,4 @@
-"""The fifteen tools, in the order of `tools/list`."""
+"""The tools, one file per noun, in the order `tools/list` shows them."""
 
 from cyberun_mcp.tools.agents_and_files import list_agents, presign_file_upload
 from cyberun_mcp.tools.containers import call_container_service, get_container_service, list_container_services

@@ -7,6 +7,7 @@ from mcp import Client
 
 from cyberun_mcp.api.credentials import credential_from
 from cyberun_mcp.settings import Settings
+from cyberun_mcp.tools import TOOLS as OUR_TOOLS
 from tests.conformance.__main__ import SUITES, Suite
 from tests.conformance.fixtures import TOOLS, build_server_with_fixtures
 
@@ -23,6 +24,6 @@ async def test_the_suites_tools_stand_beside_our_own(era: str) -> None:
     server = build_server_with_fixtures(Settings(), lambda _: credential_from(None))
     async with Client(server, mode=era) as client:
         names = [each.name for each in (await client.list_tools()).tools]
-        assert len(names) == 15 + len(TOOLS)
+        assert len(names) == len(OUR_TOOLS) + len(TOOLS)
         assert not (await client.call_tool("test_simple_text", {})).is_error
         assert (await client.call_tool("list_workflows", {})).is_error

@@ -1,4 +1,4 @@
-"""The fifteen tools against the embedded platform, over real sockets: what one sends, the other understands."""
+"""The tools and the emulator, over real sockets: each understands what the other sends."""
 
 import base64
 import io

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cyberun_mcp.clients.toml import loads, remove_entry, set_entry
+from cyberun_mcp.clients.toml_editing import parse, remove_entry, set_entry
 
 SLOW_GENERATION = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 ENTRY = {"command": "cyberun-mcp", "args": ["--emulator"], "env": {"A": "b"}, "tool_timeout_sec": 3600}
@@ -135,8 +135,8 @@ def _with_line_ends(file: File, line: str, *, final: bool) -> File:
 def valid(file: File) -> bool:
     """Whether the file parses. Generated names may clash, and such files are skipped."""
     try:
-        loads(file.text)
-        loads(file.before + file.after)
+        parse(file.text)
+        parse(file.before + file.after)
     except ValueError:
         return False
     return True

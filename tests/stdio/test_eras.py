@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from cyberun_mcp.stdio.serve import _Lines
+from cyberun_mcp.tools import TOOLS
 from tests.stdio.process import KEY, META, OLD_ERAS, Pipe, server
 from tests.waiting import GUARD
 
@@ -26,7 +27,7 @@ def test_every_handshake_revision_is_spoken(pipe: Pipe, version: str) -> None:
     assert answer["result"]["protocolVersion"] == version
     assert answer["result"]["capabilities"] == {"tools": {"listChanged": False}}
     pipe.send({"id": 2, "method": "tools/list"})
-    assert len(pipe.answer_to(2)["result"]["tools"]) == 15
+    assert len(pipe.answer_to(2)["result"]["tools"]) == len(TOOLS)
 
 
 def test_a_client_that_probes_the_new_era_and_falls_back_is_served_in_both(pipe: Pipe) -> None:

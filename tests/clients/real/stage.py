@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cyberun_mcp.clients.configure import write
-from cyberun_mcp.clients.paths import Machine
-from cyberun_mcp.clients.render import Connection
+from cyberun_mcp.clients.config_file import write_entry
+from cyberun_mcp.clients.machine import Machine
+from cyberun_mcp.clients.render import ConnectionOptions
 from cyberun_mcp.clients.table import BY_NAME
 from tests.node.installing import node
 
@@ -82,7 +82,7 @@ class Home:
     def connect(self, name: str, kind: str) -> None:
         """Write the client's configuration, as `cyberun-mcp config NAME --write` does."""
         machine = Machine(home=self.path, platform=sys.platform, environ={})
-        write(BY_NAME[name], connection(kind, self.endpoint, self.path / "said.jsonl"), machine)
+        write_entry(BY_NAME[name], connection(kind, self.endpoint, self.path / "said.jsonl"), machine)
 
     def run(self, command: list[str], **more: str) -> "subprocess.CompletedProcess[str]":
         """Run the client to its end."""
@@ -98,12 +98,12 @@ class Home:
         )
 
 
-def connection(kind: str, endpoint: Endpoint, record: Path) -> Connection:
+def connection(kind: str, endpoint: Endpoint, record: Path) -> ConnectionOptions:
     """A connection of each kind; what the client says over stdio is recorded."""
     if kind == "http":
-        return Connection("http", endpoint.url)
+        return ConnectionOptions("http", endpoint.url)
     recorded = (sys.executable, str(RECORDER), str(record), *SERVER)
     if kind == "bridge":
-        return Connection("bridge", endpoint.url, command=recorded)
+        return ConnectionOptions("bridge", endpoint.url, command=recorded)
     # Codex passes on no variable that it is not told of, and the platform must be the emulator for all of them.
-    return Connection(command=(*recorded, "--base-url", endpoint.platform))
+    return ConnectionOptions(command=(*recorded, "--base-url", endpoint.platform))

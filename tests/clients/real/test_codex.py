@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from cyberun_mcp.tools import TOOLS
 from tests.clients.real.conftest import Installed
 from tests.clients.real.programs import CODEX
 from tests.clients.real.stage import Home
@@ -61,7 +62,7 @@ def test_codex_runs_a_task_to_its_end(installed: Installed, home: Home, kind: st
             "initialize", {"clientInfo": {"name": "test", "version": "1"}, "capabilities": {"experimentalApi": True}}
         )
         [server] = codex.ask("mcpServerStatus/list", {"serverName": "cyberun"})["data"]
-        assert len(server["tools"]) == 15
+        assert len(server["tools"]) == len(TOOLS)
         thread = codex.ask("thread/start", {"cwd": str(home.path)})["thread"]["id"]
 
         def call(tool: str, arguments: dict[str, Any]) -> Any:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from cyberun_mcp.tools import TOOLS
 from tests.clients.real.conftest import Installed
 from tests.clients.real.programs import INSPECTOR, MCPORTER
 from tests.clients.real.stage import SERVER, Home
@@ -25,7 +26,7 @@ def test_the_inspector_is_strict_and_content(installed: Installed, home: Home, k
         [*command, "--cli", *target(home, kind), *options], MCP_CATALOG_PATH=str(home.path / "catalog.json")
     )
     assert result.returncode == 0, result.stdout + result.stderr
-    assert len(json.loads(result.stdout)["result"]["tools"]) == 15
+    assert len(json.loads(result.stdout)["result"]["tools"]) == len(TOOLS)
 
 
 @pytest.mark.parametrize("kind", ["stdio", "http"])

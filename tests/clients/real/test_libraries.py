@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from cyberun_mcp.tools import TOOLS
 from tests.clients.real.conftest import Installed
 from tests.clients.real.programs import LIBRARIES
 from tests.clients.real.stage import SERVER, Home
@@ -22,7 +23,7 @@ def test_the_library_runs_a_task_with_progress(installed: Installed, home: Home,
     result = home.run(command, STORY=json.dumps(how))
     assert result.returncode == 0, result.stdout + result.stderr
     told = json.loads(result.stdout.splitlines()[-1])
-    assert told["tools"] == 15
+    assert told["tools"] == len(TOOLS)
     assert told["task_status"] == "completed"
     heard = told["progress"]
     assert len(heard) >= 3

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from distribution.__main__ import build
+from distribution.build import build
 from tests.clients.real.conftest import Installed
 from tests.clients.real.programs import CLAUDE, GEMINI, MCPB
 from tests.clients.real.stage import Home

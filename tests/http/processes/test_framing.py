@@ -9,6 +9,7 @@ import anyio
 import httpx2
 import pytest
 
+from cyberun_mcp.tools import TOOLS
 from tests.http.framing_corpus import ACCEPTED, CHUNKED, DOUBTFUL, LARGEST_HEAD
 from tests.http.processes.calls import KEY, call, request
 from tests.http.processes.conftest import PatientPlatform
@@ -156,7 +157,7 @@ def test_a_client_that_offers_h2c_is_served_over_http_1(ours: Endpoint) -> None:
     offer = UPGRADES[1] + b"Content-Length: %d\r\n" % len(body)
     for segments in cuts(post(offer, body)):
         listed, last = answers_in(until_closed(ours.url, *segments, LAST))
-        assert len(json.loads(listed.body)["result"]["tools"]) == 15
+        assert len(json.loads(listed.body)["result"]["tools"]) == len(TOOLS)
         assert last == ALIVE
 
 
@@ -228,4 +229,4 @@ def test_through_a_proxy_a_client_that_offers_h2c_is_served(
             offer = b"Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: %d\r\n" % len(body)
             for segments in cuts(post(offer, body)):
                 listed, _ = answers_in(until_closed(url, *segments, LAST))
-                assert len(json.loads(listed.body)["result"]["tools"]) == 15
+                assert len(json.loads(listed.body)["result"]["tools"]) == len(TOOLS)

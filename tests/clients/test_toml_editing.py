@@ -2,8 +2,8 @@
 
 import pytest
 
-from cyberun_mcp.clients.jsonc import Unreadable
-from cyberun_mcp.clients.toml import loads, remove_entry, set_entry
+from cyberun_mcp.clients.jsonc_parser import ConfigTextError
+from cyberun_mcp.clients.toml_editing import parse, remove_entry, set_entry
 
 ENTRY = {"command": "cyberun-mcp", "args": [], "env_vars": ["CYBERUN_API_KEY"], "tool_timeout_sec": 3600}
 COMMENTED = """\
@@ -41,10 +41,10 @@ def without_entry(text: str) -> str:
 )
 def test_the_entry_comes_and_goes_and_everything_else_stays(text: str) -> None:
     added = with_entry(text)
-    before = loads(text)
-    assert loads(added) == before | {"mcp_servers": before.get("mcp_servers", {}) | {"cyberun": ENTRY}}
+    before = parse(text)
+    assert parse(added) == before | {"mcp_servers": before.get("mcp_servers", {}) | {"cyberun": ENTRY}}
     assert with_entry(added) == added
-    removed = loads(without_entry(added))
+    removed = parse(without_entry(added))
     assert removed.get("mcp_servers", {}) == before.get("mcp_servers", {})
     for line in text.splitlines():
         if "#" in line:
@@ -86,14 +86,14 @@ def test_comments_around_the_entry_stay_when_it_is_replaced_and_when_it_is_remov
     written = with_entry(before + ours + after)
     assert written.startswith(before)
     assert written.endswith(after)
-    assert loads(written)["mcp_servers"]["cyberun"] == ENTRY
+    assert parse(written)["mcp_servers"]["cyberun"] == ENTRY
 
 
 def test_an_entry_in_several_places_is_put_together_in_the_first() -> None:
     scattered = "[mcp_servers.cyberun.env]\nA = 'b'\n# mid\n[x]\n# end\n[mcp_servers.cyberun]\nurl = 'old'\n# last\n"
     assert without_entry(scattered) == "# mid\n[x]\n# end\n# last\n"
     assert with_entry(scattered).endswith("# mid\n[x]\n# end\n# last\n")
-    assert loads(with_entry(scattered))["mcp_servers"] == {"cyberun": ENTRY}
+    assert parse(with_entry(scattered))["mcp_servers"] == {"cyberun": ENTRY}
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_a_section_that_is_one_value_is_edited_within(text: str, removed: str) -
     before, _, after = text.partition("mcp_servers = ")
     assert with_entry(text).startswith(before)
     assert with_entry(text).endswith(after[after.rindex("}") + 1 :])
-    assert loads(with_entry(text))["mcp_servers"]["cyberun"] == ENTRY
+    assert parse(with_entry(text))["mcp_servers"]["cyberun"] == ENTRY
 
 
 def test_a_file_without_a_line_end_at_its_end_gets_one_and_the_entry_below() -> None:
@@ -128,12 +128,12 @@ def test_removing_what_was_added_gives_back_every_byte() -> None:
 
 def test_a_changed_entry_is_replaced() -> None:
     old = COMMENTED + '\n[mcp_servers.cyberun]\nurl = "http://127.0.0.1:1/mcp"\n'
-    assert loads(with_entry(old))["mcp_servers"]["cyberun"] == ENTRY
+    assert parse(with_entry(old))["mcp_servers"]["cyberun"] == ENTRY
 
 
 @pytest.mark.parametrize(
     "text", ['a = "half', "[mcp_servers\n", "a = 1\na = 2\n", "mcp_servers = 3\n", "x = " + "[" * 5000]
 )
 def test_what_cannot_be_parsed_is_refused(text: str) -> None:
-    with pytest.raises(Unreadable):
+    with pytest.raises(ConfigTextError):
         with_entry(text)

@@ -1,4 +1,4 @@
-"""What every artefact says, taken from where it is true."""
+"""The metadata of the project, read from the code and from pyproject.toml."""
 
 import tomllib
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from cyberun_mcp.server import TITLE, build_server
 from cyberun_mcp.settings import Settings
 
 ROOT = Path(__file__).parents[1]
-NAME = "cyberun-mcp"
+PACKAGE_NAME = "cyberun-mcp"
 VENDOR = "Cyberun"
 HOME_PAGE = "https://app.cyberun.cloud"
 DOCUMENTATION = "https://docs.cyberun.cloud/mcp/cloud"
@@ -23,8 +23,8 @@ KEY_HELP = f"An integration key (sk-…): {WHERE_KEYS_COME_FROM}. It is shown on
 
 
 @dataclass(frozen=True)
-class Facts:
-    """The package's own data, and the tools as a client is told them."""
+class ProjectMetadata:
+    """`tools` has the `name` and the first sentence of the `description` of each tool; `python` is a version range."""
 
     version: str
     title: str
@@ -34,27 +34,22 @@ class Facts:
     tools: list[dict[str, str]]
 
 
-async def facts() -> Facts:
-    """Read pyproject.toml, and ask the server itself for its tools."""
+async def read_metadata() -> ProjectMetadata:
+    """Read pyproject.toml, and list the tools of the server as a client does."""
     project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     server = build_server(Settings(), lambda _: credential_from(None))
     async with Client(server) as client:
         tools = (await client.list_tools()).tools
-    return Facts(
+    return ProjectMetadata(
         version=__version__,
         title=TITLE,
         description=project["description"],
         keywords=project["keywords"],
         python=project["requires-python"],
-        tools=[{"name": each.name, "description": (each.description or "").split(". ")[0] + "."} for each in tools],
+        tools=[{"name": tool.name, "description": first_sentence(tool.description)} for tool in tools],
     )
 
 
-def skill() -> str:
-    """The skill, as it is in configs/."""
-    return (ROOT / "configs" / "skills" / "cyberun" / "SKILL.md").read_text(encoding="utf-8")
-
-
-def licence() -> str:
-    """The licence's text."""
-    return (ROOT / "LICENSE").read_text(encoding="utf-8")
+def first_sentence(description: str | None) -> str:
+    """The first sentence of a tool's description, with its period."""
+    return (description or "").split(". ")[0] + "."

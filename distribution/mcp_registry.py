@@ -1,28 +1,29 @@
-"""server.json for the MCP registry."""
+"""server.json, the entry for the MCP registry."""
 
 from typing import Any
 
 from cyberun_mcp.settings import ENV_PREFIX, env_name, flagged_fields
-from distribution.facts import HOME_PAGE, KEY_HELP, NAME, REGISTRY_NAME, Facts
+from distribution.metadata import HOME_PAGE, KEY_HELP, PACKAGE_NAME, REGISTRY_NAME, ProjectMetadata
 
 SCHEMA = "https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json"
+LISTED_SETTINGS = {"base_url", "team_id", "call_timeout", "log_level"}
 DESCRIPTION = "Run AI workflows on your team's Cyberun GPU agents: submit, watch live, fetch the results."
 
 
-def server_json(facts: Facts) -> dict[str, Any]:
-    """What the registry lists: one package, over stdio, with the settings worth asking for."""
+def server_json(metadata: ProjectMetadata) -> dict[str, Any]:
+    """One package, which speaks MCP over stdio, with the settings that most users need."""
     return {
         "$schema": SCHEMA,
         "name": REGISTRY_NAME,
-        "title": facts.title,
+        "title": metadata.title,
         "description": DESCRIPTION,
-        "version": facts.version,
+        "version": metadata.version,
         "websiteUrl": HOME_PAGE,
         "packages": [
             {
                 "registryType": "pypi",
-                "identifier": NAME,
-                "version": facts.version,
+                "identifier": PACKAGE_NAME,
+                "version": metadata.version,
                 "runtimeHint": "uvx",
                 "transport": {"type": "stdio"},
                 "environmentVariables": [
@@ -32,18 +33,17 @@ def server_json(facts: Facts) -> dict[str, Any]:
                         "isRequired": True,
                         "isSecret": True,
                     },
-                    *_settings(),
+                    *_setting_variables(),
                 ],
             }
         ],
     }
 
 
-def _settings() -> list[dict[str, Any]]:
-    asked = {"base_url", "team_id", "call_timeout", "log_level"}
+def _setting_variables() -> list[dict[str, Any]]:
     return [
-        {"name": env_name(each.name, ENV_PREFIX), "description": each.metadata["help"]}
-        | ({"default": str(each.default)} if each.default is not None else {})
-        for each in flagged_fields()
-        if each.name in asked
+        {"name": env_name(field.name, ENV_PREFIX), "description": field.metadata["help"]}
+        | ({"default": str(field.default)} if field.default is not None else {})
+        for field in flagged_fields()
+        if field.name in LISTED_SETTINGS
     ]

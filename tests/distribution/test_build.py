@@ -14,22 +14,24 @@ import pytest
 
 from cyberun_mcp import __version__
 from cyberun_mcp.tools import TOOLS
-from distribution.artefacts import artefacts, links
-from distribution.facts import Facts, facts
+from distribution.build import artifacts
+from distribution.install_links import install_links
+from distribution.metadata import ProjectMetadata, read_metadata
 
-NAMES = [each.name for each in TOOLS]
-
-
-@pytest.fixture(scope="module")
-def live() -> Facts:
-    return anyio.run(facts)
+NAMES = [tool.name for tool in TOOLS]
 
 
 @pytest.fixture(scope="module")
-def built(live: Facts) -> dict[str, Any]:
-    """Every artefact; JSON is parsed."""
+def metadata() -> ProjectMetadata:
+    return anyio.run(read_metadata)
+
+
+@pytest.fixture(scope="module")
+def built(metadata: ProjectMetadata) -> dict[str, Any]:
+    """Every artifact; JSON is parsed."""
     return {
-        name: json.loads(content) if name.endswith(".json") else content for name, content in artefacts(live).items()
+        name: json.loads(content) if name.endswith(".json") else content
+        for name, content in artifacts(metadata).items()
     }
 
 
@@ -140,9 +142,9 @@ def test_the_bundle_has_the_package_and_the_live_tools(built: dict[str, Any]) ->
     assert not any("__pycache__" in name for name in names)
 
 
-def test_the_same_source_gives_the_same_bundle(live: Facts) -> None:
+def test_the_same_source_gives_the_same_bundle(metadata: ProjectMetadata) -> None:
     name = f"cyberun-mcp-{__version__}.mcpb"
-    assert artefacts(live)[name] == artefacts(live)[name]
+    assert artifacts(metadata)[name] == artifacts(metadata)[name]
 
 
 def test_the_plugin_is_listed_and_asks_for_the_key(built: dict[str, Any]) -> None:
@@ -169,20 +171,20 @@ def test_the_extension_asks_for_the_key(built: dict[str, Any]) -> None:
 
 def test_cursors_link_holds_the_entry() -> None:
     for name in ("cursor", "cursor page"):
-        query = parse_qs(urlsplit(links()[name]).query)
+        query = parse_qs(urlsplit(install_links()[name]).query)
         assert query["name"] == ["cyberun"]
         entry = json.loads(base64.b64decode(query["config"][0]))
         assert entry == {"command": "cyberun-mcp", "args": [], "env": {"CYBERUN_API_KEY": "${env:CYBERUN_API_KEY}"}}
 
 
 def test_vs_codes_link_asks_for_the_key() -> None:
-    whole = json.loads(unquote(links()["vscode"].removeprefix("vscode:mcp/install?")))
+    whole = json.loads(unquote(install_links()["vscode"].removeprefix("vscode:mcp/install?")))
     assert whole["name"] == "cyberun"
     assert whole["env"] == {"CYBERUN_API_KEY": "${input:cyberun_api_key}"}
     [asked] = whole["inputs"]
     assert asked["id"] == "cyberun_api_key"
     assert asked["password"]
-    page = parse_qs(urlsplit(links()["vscode page"]).query)
+    page = parse_qs(urlsplit(install_links()["vscode page"]).query)
     assert json.loads(page["config"][0])["env"] == whole["env"]
     assert json.loads(page["inputs"][0]) == whole["inputs"]
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cyberun_mcp.clients.jsonc import Unreadable, loads, remove_entry, set_entry
+from cyberun_mcp.clients.jsonc_editing import parse, remove_entry, set_entry
+from cyberun_mcp.clients.jsonc_parser import ConfigTextError
 
 ENTRY = {"command": "cyberun-mcp", "args": []}
 
@@ -60,7 +61,7 @@ LAYOUTS = {
 @pytest.mark.parametrize("text", LAYOUTS.values(), ids=LAYOUTS)
 def test_removing_gives_back_every_byte(text: str) -> None:
     added = with_entry(text)
-    assert loads(added)["servers"]["cyberun"] == ENTRY
+    assert parse(added)["servers"]["cyberun"] == ENTRY
     assert without_entry(added) == text
 
 
@@ -74,15 +75,15 @@ def test_doing_it_twice_changes_nothing_more(text: str) -> None:
 @pytest.mark.parametrize("text", ["", "  \n", "{}", '{"servers": {}}', '{"servers":{},"a":1}', '{"a": {"b": 1}}'])
 def test_small_files_get_the_entry_too(text: str) -> None:
     added = with_entry(text)
-    assert loads(added)["servers"] == {"cyberun": ENTRY}
-    wanted = loads(text) if text.strip() else {}
+    assert parse(added)["servers"] == {"cyberun": ENTRY}
+    wanted = parse(text) if text.strip() else {}
     wanted.pop("servers", None)
-    assert loads(without_entry(added)) == wanted
+    assert parse(without_entry(added)) == wanted
 
 
 def test_a_changed_entry_is_replaced_where_it_stands() -> None:
     old = COMMENTED.replace('"other": {', '"cyberun": {"command": "old"}, // mine\n        "other": {')
-    assert loads(with_entry(old))["servers"]["cyberun"] == ENTRY
+    assert parse(with_entry(old))["servers"]["cyberun"] == ENTRY
     assert "// mine" in with_entry(old)
 
 
@@ -108,15 +109,15 @@ def test_an_entry_in_the_middle_leaves_its_neighbours_alone() -> None:
     ],
 )
 def test_what_cannot_be_parsed_is_refused_with_its_place(text: str, complaint: str) -> None:
-    with pytest.raises(Unreadable, match=re.escape(complaint)):
+    with pytest.raises(ConfigTextError, match=re.escape(complaint)):
         with_entry(text)
 
 
 @pytest.mark.parametrize("text", ['{"a": 1,}', '{"a": 1} // x', "{/* x */}"])
 def test_plain_json_has_no_comments_and_no_trailing_commas(text: str) -> None:
-    with pytest.raises(Unreadable):
+    with pytest.raises(ConfigTextError):
         set_entry(text, "servers", "cyberun", ENTRY, comments=False)
-    assert loads(with_entry(text))["servers"]["cyberun"] == ENTRY
+    assert parse(with_entry(text))["servers"]["cyberun"] == ENTRY
 
 
 # Documents with anything in them, written in any of the ways people write them.
@@ -147,11 +148,11 @@ def test_whatever_the_file_says_and_however_it_is_written_only_our_entry_changes
 ) -> None:
     document = document | {"servers": present}
     text = data.draw(written(document))
-    assert loads(text) == document
+    assert parse(text) == document
     added = with_entry(text)
-    assert loads(added) == document | {"servers": present | {"cyberun": ENTRY}}
+    assert parse(added) == document | {"servers": present | {"cyberun": ENTRY}}
     for note in ("// note", "/* } */", "/* a */"):
         assert added.count(note) == text.count(note)
-    removed = loads(without_entry(added))
+    removed = parse(without_entry(added))
     assert removed.pop("servers", {}) == present
     assert removed == {key: each for key, each in document.items() if key != "servers"}

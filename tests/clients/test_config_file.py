@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from cyberun_mcp.clients import files
-from cyberun_mcp.clients.configure import Refused, present_entry, remove, write
-from cyberun_mcp.clients.description import Client
-from cyberun_mcp.clients.jsonc import loads
-from cyberun_mcp.clients.paths import Machine
-from cyberun_mcp.clients.render import Connection, entry
+from cyberun_mcp.clients import file_replacement
+from cyberun_mcp.clients.ai_client import AiClient
+from cyberun_mcp.clients.config_file import ConfigFileError, read_entry, remove_entry, write_entry
+from cyberun_mcp.clients.jsonc_parser import parse
+from cyberun_mcp.clients.machine import Machine
+from cyberun_mcp.clients.render import ConnectionOptions, server_entry
 from cyberun_mcp.clients.table import BY_NAME, CLIENTS
 
 KEY = "sk-canary0123456789abcdef"
@@ -38,42 +38,43 @@ def cursor_file(tmp_path: Path) -> Path:
     return file
 
 
-WITH_FILES = [each for each in CLIENTS if each.file]
+WITH_FILES = [each for each in CLIENTS if each.config_file]
 
 
 @pytest.mark.parametrize("client", WITH_FILES, ids=lambda client: str(client.name))
-def test_every_client_is_connected_and_disconnected_in_its_own_file(client: Client, machine: Machine) -> None:
-    done = write(client, Connection(), machine)
+def test_every_client_is_connected_and_disconnected_in_its_own_file(client: AiClient, machine: Machine) -> None:
+    done = write_entry(client, ConnectionOptions(), machine)
     assert done.changed
-    assert done.file == machine.file_of(client)
-    present = present_entry(client, machine.file_of(client))
-    assert present == entry(client, Connection(key=KEY if done.key_in_clear else "not written"))
-    assert not write(client, Connection(), machine).changed
-    assert remove(client, machine).changed
-    assert present_entry(client, machine.file_of(client)) is None
-    assert not remove(client, machine).changed
+    assert done.file == machine.config_file(client)
+    present = read_entry(client, machine.config_file(client))
+    assert present == server_entry(client, ConnectionOptions(key=KEY if done.contains_key else "not written"))
+    assert not write_entry(client, ConnectionOptions(), machine).changed
+    assert remove_entry(client, machine).changed
+    assert read_entry(client, machine.config_file(client)) is None
+    assert not remove_entry(client, machine).changed
 
 
 def test_the_rest_of_the_file_stays_and_a_copy_is_made(machine: Machine, cursor_file: Path) -> None:
     before = cursor_file.read_bytes()
-    done = write(CURSOR, Connection(), machine)
-    assert done.copy is not None
-    assert done.copy.read_bytes() == before
+    done = write_entry(CURSOR, ConnectionOptions(), machine)
+    assert done.backup is not None
+    assert done.backup.read_bytes() == before
     assert json.loads(cursor_file.read_text(encoding="utf-8"))["mcpServers"]["other"] == {"url": "http://127.0.0.1:1"}
-    remove(CURSOR, machine)
+    remove_entry(CURSOR, machine)
     assert cursor_file.read_bytes() == before
 
 
 def test_nothing_to_do_makes_no_copy(machine: Machine, cursor_file: Path) -> None:
-    write(CURSOR, Connection(), machine)
+    write_entry(CURSOR, ConnectionOptions(), machine)
     present = sorted(cursor_file.parent.iterdir())
-    assert not write(CURSOR, Connection(), machine).changed
+    assert not write_entry(CURSOR, ConnectionOptions(), machine).changed
     assert sorted(cursor_file.parent.iterdir()) == present
 
 
 def test_copies_of_the_same_second_do_not_overwrite_each_other(machine: Machine, cursor_file: Path) -> None:
     copies = {
-        write(CURSOR, Connection(kind="bridge", url=f"http://127.0.0.1:{port}"), machine).copy for port in (1, 2, 3)
+        write_entry(CURSOR, ConnectionOptions(kind="bridge", url=f"http://127.0.0.1:{port}"), machine).backup
+        for port in (1, 2, 3)
     }
     assert len(copies) == 3
 
@@ -81,35 +82,35 @@ def test_copies_of_the_same_second_do_not_overwrite_each_other(machine: Machine,
 @pytest.mark.parametrize("text", ["{", "[]", '{"mcpServers": []}', '{"a": 1} // only jsonc', "\x00"])
 def test_a_file_that_cannot_be_parsed_is_left_alone(machine: Machine, cursor_file: Path, text: str) -> None:
     cursor_file.write_text(text, encoding="utf-8")
-    with pytest.raises(Refused, match="left alone"):
-        write(CURSOR, Connection(), machine)
+    with pytest.raises(ConfigFileError, match="left alone"):
+        write_entry(CURSOR, ConnectionOptions(), machine)
     assert cursor_file.read_text(encoding="utf-8") == text
     assert list(cursor_file.parent.iterdir()) == [cursor_file]
 
 
 def test_a_file_in_another_encoding_is_left_alone(machine: Machine, cursor_file: Path) -> None:
     cursor_file.write_bytes('{"ä": 1}'.encode("latin-1"))
-    with pytest.raises(Refused, match="not UTF-8"):
-        write(CURSOR, Connection(), machine)
+    with pytest.raises(ConfigFileError, match="not UTF-8"):
+        write_entry(CURSOR, ConnectionOptions(), machine)
 
 
 def test_comments_stay_where_the_format_has_them(machine: Machine, tmp_path: Path) -> None:
     file = tmp_path / ".config" / "Code" / "User" / "mcp.json"
     file.parent.mkdir(parents=True)
     file.write_text('{\n\t// mine\n\t"servers": {}, /* also mine */\n}\n', encoding="utf-8")
-    write(BY_NAME["vscode"], Connection(), machine)
+    write_entry(BY_NAME["vscode"], ConnectionOptions(), machine)
     text = file.read_text(encoding="utf-8")
     assert "// mine" in text
     assert "/* also mine */" in text
-    assert loads(text)["servers"]["cyberun"]["type"] == "stdio"
+    assert parse(text)["servers"]["cyberun"]["type"] == "stdio"
 
 
 def test_a_key_is_written_only_where_nothing_else_works_and_then_for_the_owner_alone(machine: Machine) -> None:
     for client in WITH_FILES:
-        done = write(client, Connection(), machine)
+        done = write_entry(client, ConnectionOptions(), machine)
         text = done.file.read_text(encoding="utf-8")
-        assert (KEY in text) == done.key_in_clear
-        if done.key_in_clear and sys.platform != "win32":
+        assert (KEY in text) == done.contains_key
+        if done.contains_key and sys.platform != "win32":
             assert stat.S_IMODE(done.file.stat().st_mode) == 0o600
     assert {each.name for each in WITH_FILES if KEY in machine_text(each, machine)} == {
         "claude-desktop",
@@ -118,22 +119,22 @@ def test_a_key_is_written_only_where_nothing_else_works_and_then_for_the_owner_a
     }
 
 
-def machine_text(client: Client, machine: Machine) -> str:
-    file = machine.file_of(client)
+def machine_text(client: AiClient, machine: Machine) -> str:
+    file = machine.config_file(client)
     assert file
     return file.read_text(encoding="utf-8")
 
 
 def test_without_a_key_such_a_client_is_not_written(machine: Machine) -> None:
     nothing = Machine(home=machine.home, platform="linux", environ={})
-    with pytest.raises(Refused, match="Set CYBERUN_API_KEY"):
-        write(BY_NAME["junie"], Connection(), nothing)
-    assert write(BY_NAME["junie"], Connection(emulator=True), nothing).changed
+    with pytest.raises(ConfigFileError, match="Set CYBERUN_API_KEY"):
+        write_entry(BY_NAME["junie"], ConnectionOptions(), nothing)
+    assert write_entry(BY_NAME["junie"], ConnectionOptions(emulator=True), nothing).changed
 
 
 def test_a_client_without_a_file_says_where_to_paste(machine: Machine) -> None:
-    with pytest.raises(Refused, match=r"Settings \| Tools \| AI Assistant"):
-        write(BY_NAME["jetbrains"], Connection(), machine)
+    with pytest.raises(ConfigFileError, match=r"Settings \| Tools \| AI Assistant"):
+        write_entry(BY_NAME["jetbrains"], ConnectionOptions(), machine)
 
 
 @posix
@@ -142,7 +143,7 @@ def test_links_and_permissions_of_the_file_stay(machine: Machine, cursor_file: P
     cursor_file.rename(real)
     real.chmod(0o640)
     cursor_file.symlink_to(real)
-    write(CURSOR, Connection(), machine)
+    write_entry(CURSOR, ConnectionOptions(), machine)
     assert cursor_file.is_symlink()
     assert stat.S_IMODE(real.stat().st_mode) == 0o640
     assert "cyberun" in real.read_text(encoding="utf-8")
@@ -152,8 +153,8 @@ def test_a_file_that_changes_meanwhile_is_not_overwritten(cursor_file: Path, mon
     before = cursor_file.read_text(encoding="utf-8")
     interfering = interfering_with(cursor_file, os.fsync)
     monkeypatch.setattr(os, "fsync", interfering)
-    with pytest.raises(files.Changed, match="another program"):
-        files.replace(cursor_file, before, "{}")
+    with pytest.raises(file_replacement.FileChanged, match="another program"):
+        file_replacement.replace_file(cursor_file, before, "{}")
     assert cursor_file.read_text(encoding="utf-8") == "theirs"
     assert list(cursor_file.parent.iterdir()) == [cursor_file]
 
@@ -179,14 +180,14 @@ def interfering_with(file: Path, then: Callable[[int], None]) -> Callable[[int],
     ],
 )
 def test_files_are_where_each_system_keeps_them(platform: str, name: str, place: str, tmp_path: Path) -> None:
-    assert Machine(tmp_path, platform, {}).file_of(BY_NAME[name]) == tmp_path / place
+    assert Machine(tmp_path, platform, {}).config_file(BY_NAME[name]) == tmp_path / place
 
 
 def test_the_name_of_the_file_that_exists_is_used(tmp_path: Path) -> None:
     other = tmp_path / ".config" / "opencode" / "opencode.jsonc"
     other.parent.mkdir(parents=True)
     other.write_text("{}", encoding="utf-8")
-    assert Machine(tmp_path, "linux", {}).file_of(BY_NAME["opencode"]) == other
+    assert Machine(tmp_path, "linux", {}).config_file(BY_NAME["opencode"]) == other
 
 
 def config(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from cyberun_mcp.clients.configure import Refused, remove, write
-from cyberun_mcp.clients.description import Client
-from cyberun_mcp.clients.paths import Machine
-from cyberun_mcp.clients.render import Connection
+from cyberun_mcp.clients.ai_client import AiClient
+from cyberun_mcp.clients.config_file import ConfigFileError, remove_entry, write_entry
+from cyberun_mcp.clients.machine import Machine
+from cyberun_mcp.clients.render import ConnectionOptions
 from cyberun_mcp.clients.table import BY_NAME
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has other permissions")
@@ -20,7 +20,7 @@ as_root = pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reaso
 USER, GROUP, OTHER_GROUP = 12345, 23456, 34567
 CLIENTS = [BY_NAME[name] for name in ("codex", "cursor", "vscode")]  # TOML, JSON, JSON with comments
 TEXT = {"toml": "# theirs\n[a]\nb = 1\n", "json": '{"a": 1}\n', "jsonc": '{\n  // theirs\n  "a": 1\n}\n'}
-EMULATOR = Connection(emulator=True)
+EMULATOR = ConnectionOptions(emulator=True)
 
 
 @dataclass(frozen=True)
@@ -44,17 +44,17 @@ def machine(tmp_path: Path) -> Machine:
     return Machine(home=home, platform="linux", environ={"CYBERUN_API_KEY": "sk-canary0123456789abcdef", "PATH": ""})
 
 
-def file_of(client: Client, machine: Machine) -> Path:
-    file = machine.file_of(client)
+def file_of(client: AiClient, machine: Machine) -> Path:
+    file = machine.config_file(client)
     assert file is not None
     return file
 
 
-def existing(client: Client, machine: Machine, mode: int) -> Path:
+def existing(client: AiClient, machine: Machine, mode: int) -> Path:
     """The client's file, with what it says in its notation."""
     file = file_of(client, machine)
     file.parent.mkdir(parents=True)
-    file.write_text(TEXT[client.notation], encoding="utf-8")
+    file.write_text(TEXT[client.format], encoding="utf-8")
     file.chmod(mode)
     return file
 
@@ -66,12 +66,12 @@ def copies_of(file: Path) -> list[Path]:
 @as_root
 @pytest.mark.parametrize("mode", [0o640, 0o600, 0o664])
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda client: str(client.name))
-def test_what_root_writes_stays_the_users_and_so_does_the_copy(client: Client, machine: Machine, mode: int) -> None:
+def test_what_root_writes_stays_the_users_and_so_does_the_copy(client: AiClient, machine: Machine, mode: int) -> None:
     file = existing(client, machine, mode)
     os.chown(file, USER, OTHER_GROUP)
     before = file.read_bytes()
-    assert write(client, EMULATOR, machine).changed
-    assert remove(client, machine).changed
+    assert write_entry(client, EMULATOR, machine).changed
+    assert remove_entry(client, machine).changed
     assert owned(file) == Owned((USER, OTHER_GROUP), mode)
     assert len(copies_of(file)) == 2
     assert {owned(copy) for copy in copies_of(file)} == {Owned((USER, OTHER_GROUP), mode)}
@@ -86,7 +86,7 @@ def test_a_file_that_is_linked_to_stays_its_owners_and_the_link_too(machine: Mac
     os.chown(real, USER, OTHER_GROUP)
     file.symlink_to(real)
     os.chown(file, USER, GROUP, follow_symlinks=False)
-    assert write(client, EMULATOR, machine).changed
+    assert write_entry(client, EMULATOR, machine).changed
     assert file.is_symlink()
     assert owned(file).owner == (USER, GROUP)
     assert owned(real) == Owned((USER, OTHER_GROUP), 0o640)
@@ -96,9 +96,9 @@ def test_a_file_that_is_linked_to_stays_its_owners_and_the_link_too(machine: Mac
 @as_root
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda client: str(client.name))
 def test_a_file_that_root_makes_in_a_users_home_is_the_users_with_every_folder(
-    client: Client, machine: Machine
+    client: AiClient, machine: Machine
 ) -> None:
-    write(client, EMULATOR, machine)
+    write_entry(client, EMULATOR, machine)
     file = file_of(client, machine)
     assert owned(file) == Owned((USER, GROUP), 0o600)
     made = [each for each in file.parents if each.is_relative_to(machine.home) and each != machine.home]
@@ -110,7 +110,7 @@ def test_a_key_is_written_for_the_owner_alone_also_by_root(machine: Machine) -> 
     client = BY_NAME["claude-desktop"]
     file = existing(client, machine, 0o644)
     os.chown(file, USER, GROUP)
-    assert write(client, Connection(), machine).key_in_clear
+    assert write_entry(client, ConnectionOptions(), machine).contains_key
     assert owned(file) == Owned((USER, GROUP), 0o600)
 
 
@@ -132,36 +132,36 @@ def test_a_link_laid_where_the_copy_goes_is_not_followed(
         def strftime(self, _: str) -> str:
             return "20260101-000000"
 
-    monkeypatch.setattr("cyberun_mcp.clients.files.datetime", Frozen)
+    monkeypatch.setattr("cyberun_mcp.clients.file_replacement.datetime", Frozen)
     (file.parent / f"{file.name}.20260101-000000.bak").symlink_to(victim)
-    done = write(client, EMULATOR, machine)
+    done = write_entry(client, EMULATOR, machine)
     assert not victim.exists()
-    assert done.copy == file.parent / f"{file.name}.20260101-000000-1.bak"
+    assert done.backup == file.parent / f"{file.name}.20260101-000000-1.bak"
 
 
 @pytest.mark.parametrize("mode", [0o444, 0o400, 0o464])
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda client: str(client.name))
-def test_a_read_only_file_is_refused_with_the_fix_which_helps(client: Client, machine: Machine, mode: int) -> None:
+def test_a_read_only_file_is_refused_with_the_fix_which_helps(client: AiClient, machine: Machine, mode: int) -> None:
     file = existing(client, machine, mode)
     before = file.read_bytes()
-    with pytest.raises(Refused, match=f"{file} is read-only") as refused:
-        write(client, EMULATOR, machine)
+    with pytest.raises(ConfigFileError, match=f"{file} is read-only") as refused:
+        write_entry(client, EMULATOR, machine)
     assert file.read_bytes() == before
     assert list(file.parent.iterdir()) == [file]
     fix = str(refused.value).partition(": ")[2]
     assert fix == f"chmod u+w {file}"
     assert os.system(fix) == 0  # noqa: S605 - what a user would do
-    assert write(client, EMULATOR, machine).changed
+    assert write_entry(client, EMULATOR, machine).changed
     file.chmod(mode)
-    with pytest.raises(Refused, match=r"chmod u\+w"):
-        remove(client, machine)
+    with pytest.raises(ConfigFileError, match=r"chmod u\+w"):
+        remove_entry(client, machine)
 
 
 def test_a_read_only_file_that_already_says_so_needs_no_writing(machine: Machine) -> None:
     client = BY_NAME["cursor"]
-    write(client, EMULATOR, machine)
+    write_entry(client, EMULATOR, machine)
     file_of(client, machine).chmod(0o444)
-    assert not write(client, EMULATOR, machine).changed
+    assert not write_entry(client, EMULATOR, machine).changed
 
 
 def test_a_read_only_file_behind_a_link_is_refused_by_its_own_name(machine: Machine, tmp_path: Path) -> None:
@@ -170,8 +170,8 @@ def test_a_read_only_file_behind_a_link_is_refused_by_its_own_name(machine: Mach
     real = file.rename(tmp_path / "dot files.json")
     real.chmod(0o444)
     file.symlink_to(real)
-    with pytest.raises(Refused, match=r"chmod u\+w '.*/dot files.json'"):
-        write(client, EMULATOR, machine)
+    with pytest.raises(ConfigFileError, match=r"chmod u\+w '.*/dot files.json'"):
+        write_entry(client, EMULATOR, machine)
 
 
 def test_a_file_that_may_not_be_given_back_to_its_owner_is_left_alone(
@@ -187,8 +187,8 @@ def test_a_file_that_may_not_be_given_back_to_its_owner_is_left_alone(
     theirs = os.stat_result((*found[:4], USER, GROUP, *found[6:]))
     monkeypatch.setattr(Path, "stat", lambda *_, **__: theirs)
     monkeypatch.setattr(os, "fchown", refuse)  # as for everybody but root
-    with pytest.raises(Refused, match=f"{file} belongs to another user or group"):
-        write(client, EMULATOR, machine)
+    with pytest.raises(ConfigFileError, match=f"{file} belongs to another user or group"):
+        write_entry(client, EMULATOR, machine)
     monkeypatch.undo()
     assert file.read_bytes() == before
     assert list(file.parent.iterdir()) == [file]
