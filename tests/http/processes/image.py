@@ -15,7 +15,7 @@ from pathlib import Path
 
 import httpx2
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.waiting import GUARD, wait_until
 
-CONFIGS = Path(__file__).parents[2] / "configs"
+CONFIGS = Path(__file__).parents[3] / "configs"
 _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
 NGINX = shutil.which("nginx", path=_PATH)
 CADDY = shutil.which("caddy", path=_PATH)

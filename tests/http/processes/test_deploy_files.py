@@ -21,7 +21,7 @@ from cyberun_mcp.observability.metrics import Metrics
 from cyberun_mcp.settings import env_name, flagged_fields
 from tests.http.processes.process import COMMAND, until
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 MANIFESTS = sorted((ROOT / "configs" / "kubernetes").glob("*.yaml"))
 SCHEMAS = kubernetes_validate.latest_version()
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
