@@ -18,7 +18,7 @@ from cyberun_mcp.api.models import SERVICE_LIST_KEYS
 from cyberun_mcp.api.retry import with_retries
 from cyberun_mcp.api.throttle import Pace
 from cyberun_mcp.errors import InvalidArguments, UnexpectedAnswer
-from cyberun_mcp.observability.telemetry import SILENT, Telemetry
+from cyberun_mcp.observability.telemetry import NO_TELEMETRY, Telemetry
 from cyberun_mcp.settings import Settings
 
 # Fields of a successful answer. An answer that has an `error_message` and none of these fields is an error.
@@ -39,7 +39,7 @@ class Platform:
         self,
         settings: Settings,
         transport: httpx2.AsyncBaseTransport | None = None,
-        telemetry: Telemetry = SILENT,
+        telemetry: Telemetry = NO_TELEMETRY,
         pace: Pace | None = None,
     ) -> None:
         self.settings = settings

@@ -16,7 +16,7 @@ from cyberun_mcp.api.pool import StackPool
 from cyberun_mcp.api.submissions import Submissions
 from cyberun_mcp.api.throttle import Pace
 from cyberun_mcp.errors import Unreachable
-from cyberun_mcp.observability.telemetry import SILENT, Telemetry
+from cyberun_mcp.observability.telemetry import NO_TELEMETRY, Telemetry
 from cyberun_mcp.settings import Settings, is_loopback
 
 CALL_CONNECTIONS = 100  # ordinary calls at a time; more queue for `pool_timeout`
@@ -73,7 +73,7 @@ class Pools:
 def pools(
     settings: Settings,
     transport: httpx2.AsyncBaseTransport | None = None,
-    telemetry: Telemetry = SILENT,
+    telemetry: Telemetry = NO_TELEMETRY,
     pace: Pace | None = None,
 ) -> Pools:
     """The connections `settings` ask for, none of them open yet; `transport` replaces the network, for tests."""

@@ -22,9 +22,9 @@ class Outgoing:
     @asynccontextmanager
     async def sent(self, request: httpx2.Request) -> AsyncIterator[httpx2.Response]:
         """The answer, its body not yet read. Raises httpx2.TransportError."""
-        with self._telemetry.upstream(request) as exchange:
+        with self._telemetry.platform_request(request) as sent:
             response = await self._transport.handle_async_request(request)
-            exchange.status = response.status_code
+            sent.status = response.status_code
         response.request = request
         try:
             yield response

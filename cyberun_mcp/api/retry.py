@@ -14,7 +14,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
 from cyberun_mcp.api.backoff import doubled
 from cyberun_mcp.errors import PASSING_STATUSES, ApiError, CyberunError, UnexpectedAnswer, Unreachable
-from cyberun_mcp.observability.telemetry import SILENT, Telemetry
+from cyberun_mcp.observability.telemetry import NO_TELEMETRY, Telemetry
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ async def with_retries(
     what: str,
     repeatable: bool,
     deadline: float,
-    telemetry: Telemetry = SILENT,
+    telemetry: Telemetry = NO_TELEMETRY,
 ) -> Result:
     """What `send` returns, repeated while that is harmless, worthwhile and before `deadline` (anyio's clock).
 

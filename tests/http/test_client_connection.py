@@ -17,7 +17,7 @@ from uvicorn.server import ServerState
 
 from cyberun_mcp.http import client_connection
 from cyberun_mcp.http.settings import EndpointSettings
-from cyberun_mcp.observability.telemetry import SILENT
+from cyberun_mcp.observability.telemetry import NO_TELEMETRY
 from tests.parsers import PARSERS
 
 REQUEST = b"POST /%d HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi"
@@ -96,7 +96,7 @@ def connect(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, app
 
     def connected(**settings: Any) -> Any:
         config = uvicorn.Config(application, log_config=None, access_log=False, lifespan="off", ws="none")
-        connection = module.client_connections(EndpointSettings(max_headers=LIMIT / 1024, **settings), SILENT)(
+        connection = module.client_connections(EndpointSettings(max_headers=LIMIT / 1024, **settings), NO_TELEMETRY)(
             config=config, server_state=ServerState(), app_state={}, _loop=asyncio.get_running_loop()
         )
         connection.connection_made(Transport())
