@@ -135,7 +135,9 @@ class _HttpRequestContext(NoBackChannel):
         if self.progress_token is None:
             return
         params = {"progressToken": self.progress_token, "progress": progress, "total": total, "message": message}
-        await self.notify("notifications/progress", {name: value for name, value in params.items() if value is not None})
+        await self.notify(
+            "notifications/progress", {name: value for name, value in params.items() if value is not None}
+        )
 
 
 async def _watch_client(request: Request, response: ResponseWriter, call: anyio.CancelScope) -> None:

@@ -68,9 +68,7 @@ class UvicornProtocol(AutoHTTPProtocol):
 class TransportWithOwnClose:
     """A transport whose `close` and `is_closing` are replaced; uvicorn closes its connections through these."""
 
-    def __init__(
-        self, transport: asyncio.Transport, close: Callable[[], None], is_closing: Callable[[], bool]
-    ) -> None:
+    def __init__(self, transport: asyncio.Transport, close: Callable[[], None], is_closing: Callable[[], bool]) -> None:
         self.close = close
         self.is_closing = is_closing
         self.write = transport.write

@@ -45,9 +45,7 @@ async def serve_with_workers(
 class _Supervisor:
     """Keeps the workers running, and ends them."""
 
-    def __init__(
-        self, start: Callable[[], WorkerProcess], settings: HttpSettings, tokens: ClientTokens | None
-    ) -> None:
+    def __init__(self, start: Callable[[], WorkerProcess], settings: HttpSettings, tokens: ClientTokens | None) -> None:
         self._start = start
         self._tokens = tokens
         self._kill_after = settings.drain_seconds + KILL_AFTER
@@ -76,7 +74,9 @@ class _Supervisor:
                 return
             failed_starts = 0 if served else failed_starts + 1
             if failed_starts == FAILED_STARTS:
-                logger.error("%s; so did the %d before it, none of which served: ending", description, FAILED_STARTS - 1)
+                logger.error(
+                    "%s; so did the %d before it, none of which served: ending", description, FAILED_STARTS - 1
+                )
                 self._exit_status = 1
                 self._end()
                 return

@@ -121,7 +121,9 @@ def _redacted(span: ReadableSpan) -> ReadableSpan:
         parent=span.parent,
         resource=span.resource,
         attributes=_redacted_values(span.attributes),
-        events=[Event(redact(event.name), _redacted_values(event.attributes), event.timestamp) for event in span.events],
+        events=[
+            Event(redact(event.name), _redacted_values(event.attributes), event.timestamp) for event in span.events
+        ],
         links=span.links,
         kind=span.kind,
         status=Status(span.status.status_code, redact(description) if description else None),
