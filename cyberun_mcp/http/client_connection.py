@@ -55,7 +55,7 @@ class ClientConnection(UvicornProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
         super().connection_lost(exc)
-        # Both refer to this object. Removing these cycles frees it now, not at the next of the rare garbage collections.
+        # Both refer to this object: without these cycles it is freed now, not at the next of the rare collections.
         self.unwrap_app()
         self._uvicorn_transport.restore()
 

@@ -66,7 +66,7 @@ class RequestHead:
         self.body = _body(self._framing, self._minor_version)
 
     def rewritten(self) -> bytes:
-        """The head to give to the parser, with its empty line. Raises BadRequest if its Host is missing or ambiguous."""
+        """The head to give to the parser, with its empty line. Raises BadRequest if its Host is not clear."""
         host = _host(self._framing, self._authority, self._minor_version)
         body_headers = _body_headers(self.body, self._framing, self._minor_version)
         return b"\r\n".join([*self._rewritten, *host, *body_headers, *_connection(self._framing), b"", b""])
