@@ -15,7 +15,7 @@ from click.core import ParameterSource
 from cyberun_mcp import __version__
 from cyberun_mcp.clients.command import config
 from cyberun_mcp.doctor.command import doctor
-from cyberun_mcp.http.settings import ENV_PREFIX, EndpointSettings
+from cyberun_mcp.http.settings import ENV_PREFIX, HttpSettings
 from cyberun_mcp.observability.stderr import finish_stderr
 from cyberun_mcp.settings import Settings, flagged_fields, flags_of, options, settings_from
 
@@ -58,7 +58,7 @@ def cli(context: click.Context, /, emulator: bool, **given: Any) -> None:
 
 
 @cli.command()
-@flags_of(EndpointSettings, ENV_PREFIX)
+@flags_of(HttpSettings, ENV_PREFIX)
 @options
 @emulator_option
 def http(emulator: bool, **given: Any) -> None:
@@ -67,7 +67,7 @@ def http(emulator: bool, **given: Any) -> None:
     Every request brings its own key, as `Authorization: Bearer sk-…`; this server holds none, unless it is told to act
     with its own. /livez, /readyz and /metrics tell how it is. SIGTERM lets running calls finish.
     """
-    endpoint = EndpointSettings(**{each.name: given.pop(each.name) for each in flagged_fields(EndpointSettings)})
+    endpoint = HttpSettings(**{each.name: given.pop(each.name) for each in flagged_fields(HttpSettings)})
     settings = _settings(given)
     from cyberun_mcp.http.serve import event_loop_options
 
@@ -184,7 +184,7 @@ async def _serve_stdio(settings: Settings, emulator: bool, wire: "Wire | None") 
         return await serve_stdio(server, wire, in_flight)
 
 
-async def _serve_http(settings: Settings, endpoint: EndpointSettings, emulator: bool) -> int:
+async def _serve_http(settings: Settings, endpoint: HttpSettings, emulator: bool) -> int:
     from cyberun_mcp.http.app import PATH
     from cyberun_mcp.http.serve import check, listen, serve
     from cyberun_mcp.http.workers import serve_with_workers

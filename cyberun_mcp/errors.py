@@ -21,7 +21,7 @@ The others never reach a model. Each is caught in the room that raises it:
 
     Exception
     ├── BadRequest               http: a malformed request, rejected before it reaches the app
-    ├── _TooLarge                http: the body exceeds the limit
+    ├── _BodyTooLarge            http: the body exceeds the limit
     ├── FileChanged              clients: a config file changed while it was being edited
     ├── FileProtected            clients: this user must not replace the config file
     ├── ConfigFileError          clients: nothing was written; the text says why

@@ -15,7 +15,7 @@ from mcp.server import CacheHint, Server, ServerRequestContext
 from cyberun_mcp import __version__
 from cyberun_mcp.errors import CyberunError, explain, shortened
 from cyberun_mcp.instructions import INSTRUCTIONS
-from cyberun_mcp.observability.telemetry import SILENT, Telemetry
+from cyberun_mcp.observability.telemetry import NO_TELEMETRY, Telemetry
 from cyberun_mcp.sdk_engine import remove_span_middleware
 from cyberun_mcp.settings import Settings
 from cyberun_mcp.tools import TOOLS
@@ -48,7 +48,7 @@ def build_server(
     settings: Settings,
     credential_of: CredentialOf,
     transport: "httpx2.AsyncBaseTransport | None" = None,
-    telemetry: Telemetry = SILENT,
+    telemetry: Telemetry = NO_TELEMETRY,
     throttle: "Throttle | None" = None,
     in_flight: CallsInFlight | None = None,
 ) -> Server[Any]:
@@ -113,7 +113,7 @@ class _ToolCallHandler:
         if tool is None:
             raise MCPError(mcp_types.INVALID_PARAMS, f"Unknown tool: {shortened(params.name, LONGEST_NAME)}")
         began, outcome = time.perf_counter(), "cancelled"
-        self._telemetry.call_began(tool.name)
+        self._telemetry.call_started(tool.name)
         try:
             with self._in_flight.call() as call:
                 result = await self._run(tool, context, params.arguments or {}, call)

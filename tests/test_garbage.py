@@ -11,11 +11,11 @@ import httpx2
 import pytest
 from starlette.types import ASGIApp, Message
 
-from cyberun_mcp.http.app import Application
-from cyberun_mcp.http.settings import EndpointSettings
+from cyberun_mcp.http.app import HttpApp
+from cyberun_mcp.http.settings import HttpSettings
 from cyberun_mcp.settings import Settings
 from tests.fake_platform import BASE_URL, FakePlatform
-from tests.http.neighbours import caller_of
+from tests.http.in_memory import caller_of
 from tests.http.processes.calls import request
 
 CALLS = 20
@@ -58,7 +58,7 @@ async def test_a_call_over_http_leaves_no_cyclic_garbage(
     platform.on("GET", "/r/tasks/lame/events", {"error_message": "no events here"}, status=503)
     platform.on("GET", "/r/tasks/lame", {**TASK, "id": "lame"})
     platform.on("GET", "/r/tasks/lame/result", {"task_output": {}})
-    application = Application(Settings(base_url=BASE_URL), EndpointSettings(), transport=platform.transport())
+    application = HttpApp(Settings(base_url=BASE_URL), HttpSettings(), transport=platform.transport())
 
     async def calls(many: int) -> None:
         for _ in range(many):
@@ -70,7 +70,7 @@ async def test_a_call_over_http_leaves_no_cyclic_garbage(
 
 
 async def test_a_refused_request_leaves_no_cyclic_garbage(platform: FakePlatform, era: str) -> None:
-    application = Application(Settings(base_url=BASE_URL), EndpointSettings(), transport=platform.transport())
+    application = HttpApp(Settings(base_url=BASE_URL), HttpSettings(), transport=platform.transport())
 
     async def calls(many: int) -> None:
         for _ in range(many):
@@ -88,7 +88,7 @@ async def test_a_wait_whose_client_hangs_up_leaves_no_cyclic_garbage(platform: F
 
     events = {"Content-Type": "text/event-stream"}
     platform.on("GET", "/r/tasks/t/events", lambda _: httpx2.Response(200, content=endless(), headers=events))
-    application = Application(Settings(base_url=BASE_URL), EndpointSettings(), transport=platform.transport())
+    application = HttpApp(Settings(base_url=BASE_URL), HttpSettings(), transport=platform.transport())
 
     async def calls(many: int) -> None:
         for _ in range(many):

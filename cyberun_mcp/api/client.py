@@ -19,7 +19,7 @@ from cyberun_mcp.api.retry import with_retries
 from cyberun_mcp.api.throttle import Throttle
 from cyberun_mcp.api.transport_errors import RequestProgress, transport_errors
 from cyberun_mcp.errors import InvalidArguments, UnexpectedResponse
-from cyberun_mcp.observability.telemetry import SILENT, Telemetry
+from cyberun_mcp.observability.telemetry import NO_TELEMETRY, Telemetry
 from cyberun_mcp.settings import Settings
 
 # Fields of a successful response. A response with an `error_message` and none of these fields is an error.
@@ -40,7 +40,7 @@ class Platform:
         self,
         settings: Settings,
         transport: httpx2.AsyncBaseTransport | None = None,
-        telemetry: Telemetry = SILENT,
+        telemetry: Telemetry = NO_TELEMETRY,
         throttle: Throttle | None = None,
     ) -> None:
         self.settings = settings

@@ -14,7 +14,7 @@ from cyberun_mcp.api.connection_pool import ConnectionPool
 from cyberun_mcp.api.platform_clock import PlatformClock
 from cyberun_mcp.api.submitted_tasks import SubmittedTasks
 from cyberun_mcp.api.throttle import Throttle
-from cyberun_mcp.observability.telemetry import SILENT, Telemetry
+from cyberun_mcp.observability.telemetry import NO_TELEMETRY, Telemetry
 from cyberun_mcp.settings import Settings, is_loopback
 
 CALL_CONNECTIONS = 100  # ordinary calls at a time; more queue for `pool_timeout`
@@ -49,7 +49,7 @@ class StatelessHttpClient:
     @asynccontextmanager
     async def send(self, request: httpx2.Request) -> AsyncIterator[httpx2.Response]:
         """The response, its body not yet read. Raises httpx2.TransportError."""
-        with self._telemetry.upstream(request) as upstream:
+        with self._telemetry.platform_request(request) as upstream:
             response = await self._transport.handle_async_request(request)
             upstream.status = response.status_code
         response.request = request
@@ -88,7 +88,7 @@ class PlatformConnections:
 def platform_connections(
     settings: Settings,
     transport: httpx2.AsyncBaseTransport | None = None,
-    telemetry: Telemetry = SILENT,
+    telemetry: Telemetry = NO_TELEMETRY,
     throttle: Throttle | None = None,
 ) -> PlatformConnections:
     """The connections for `settings`, none of them open yet; `transport` replaces the network in tests."""

@@ -12,7 +12,7 @@ from typing import TypeVar
 import anyio
 
 from cyberun_mcp.errors import TRANSIENT_STATUSES, ApiError, CyberunError, UnexpectedResponse, Unreachable
-from cyberun_mcp.observability.telemetry import SILENT, Telemetry
+from cyberun_mcp.observability.telemetry import NO_TELEMETRY, Telemetry
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ async def with_retries(
     request_name: str,
     repeatable: bool,
     deadline: float,
-    telemetry: Telemetry = SILENT,
+    telemetry: Telemetry = NO_TELEMETRY,
 ) -> Result:
     """The result of `send`, which is repeated while that is harmless, may help, and ends before `deadline`.
 

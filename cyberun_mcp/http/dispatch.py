@@ -1,11 +1,11 @@
-"""One POST, one answer, in either protocol era, and nothing kept in between.
+"""`McpApp`: one POST in, one response out, in either protocol era, with no state in between.
 
-For each request of the handshake era the SDK's own endpoint makes a session to throw it away again, and an event
-stream for an answer of one line: 1.0 ms a call and 107 KiB a wait (peer (a) of benchmarks/endpoint), where its kernel
-takes 0.05 ms. So this endpoint asks the kernel itself, as `eras` does over stdio, and answers in plain JSON, in both
-eras, where nothing is told before.
+For each request of the handshake era, the SDK's own endpoint creates and discards a session, and opens an event stream
+for a response of one line: 1.0 ms a call and 107 KiB a wait (peer (a) of benchmarks/endpoint). Its engine alone takes
+0.05 ms. So this app calls the engine directly, as `stdio.eras` does, and responds in plain JSON in both eras unless a
+notification is sent before the result.
 
-Built from the SDK's parts; `tests/http/test_dispatch.py` and the official suite hold them to their behaviour.
+`tests/http/test_dispatch.py` and the official conformance suite hold this use of the SDK's parts to its behavior.
 """
 
 import asyncio
@@ -24,9 +24,9 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from cyberun_mcp.errors import shortened
-from cyberun_mcp.http.middleware.running_calls import CUT
-from cyberun_mcp.http.request_parsing import caller_of, check_served, message_in, unfit
-from cyberun_mcp.http.response import Reply
+from cyberun_mcp.http.middleware.drain import CUT_OFF
+from cyberun_mcp.http.request_parsing import check_notification_version, connection_for, parse_message, reject_headers
+from cyberun_mcp.http.response import ResponseWriter
 from cyberun_mcp.sdk_engine import (
     ERROR_CODE_HTTP_STATUS,
     Connection,
@@ -38,121 +38,125 @@ from cyberun_mcp.sdk_engine import (
     serve_one,
 )
 
-SILENCE = 15.0  # seconds between two signs of life to a client that waits; proxies cut at 60, some at 30
-LARGEST_ERROR = 2_000  # characters of JSON; ours are below 500
-FAREWELL = 0.5  # seconds a client that has stopped reading may take to hear that its call was cut
+KEEP_ALIVE_SECONDS = 15.0  # between two comments to a waiting client; proxies close idle streams after 60 s, some 30
+LARGEST_ERROR = 2_000  # characters of JSON; our own errors have less than 500
+LAST_MESSAGE_SECONDS = 0.5  # to send the last message of a call that was cut off, if its client has stopped reading
 
 
-class Exchanges:
-    """The ASGI application that answers with `server`. Whoever serves it enters the server's lifespan."""
+class McpApp:
+    """The ASGI app that answers MCP requests with `server`. Its caller enters the server's lifespan."""
 
     def __init__(self, server: Server[Any]) -> None:
         self._server = server
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        if refusal := unfit(request):
-            return await refusal.response(scope)(scope, receive, send)
-        reply = Reply(send)
+        if rejection := reject_headers(request):
+            return await rejection.response(scope)(scope, receive, send)
+        response = ResponseWriter(send)
         try:
-            message = message_in(await request.body())
+            message = parse_message(await request.body())
             if isinstance(message, JSONRPCNotification):
-                # Nothing outlives a request here, so there is nothing that could be notified.
-                check_served(request.headers)
+                # Nothing outlives a request here, so there is nothing the notification could be about.
+                check_notification_version(request.headers)
                 return await Response(status_code=202)(scope, receive, send)
-            reply.request_id = message.id
-            caller = caller_of(message, request)
-        except MCPError as rejection:
-            return await reply.end(_failed(rejection.error), _status(rejection.error))
+            response.request_id = message.id
+            connection = connection_for(message, request)
+        except MCPError as error:
+            return await response.finish(_error(error.error), _http_status(error.error))
         except ClientDisconnect:
             return None
-        return await self._answer(message, caller, request, reply)
+        return await self._respond(message, connection, request, response)
 
-    async def _answer(self, call: JSONRPCRequest, caller: Connection, request: Request, reply: Reply) -> None:
-        answer = None
+    async def _respond(
+        self, message: JSONRPCRequest, connection: Connection, request: Request, response: ResponseWriter
+    ) -> None:
+        outcome = None
         try:
-            with anyio.CancelScope() as running:
+            with anyio.CancelScope() as call:
                 # Not in a task group, which would take a tenth of the time of a call, and 2 KiB of each wait.
-                attendant = asyncio.create_task(_attend(request, reply, running))
+                watcher = asyncio.create_task(_watch_client(request, response, call))
                 try:
-                    answer = await self._outcome(call, caller, request, reply)
+                    outcome = await self._outcome(message, connection, request, response)
                 finally:
-                    attendant.cancel()
+                    watcher.cancel()
         except anyio.get_cancelled_exc_class():
-            # Cut at the end of the drain. An answer that is there, perhaps the id of a paid task, still goes out.
-            if answer is None and reply.streams:
-                answer = _failed(ErrorData(code=CUT.status, message=CUT.message)), CUT.status
-            if answer is not None:
-                with anyio.move_on_after(FAREWELL, shield=True):
-                    await reply.end(*answer)
+            # Cut off at the end of the drain. If the result is there, which may name a paid task, still send it.
+            if outcome is None and response.streaming:
+                outcome = _error(ErrorData(code=CUT_OFF.status, message=CUT_OFF.message)), CUT_OFF.status
+            if outcome is not None:
+                with anyio.move_on_after(LAST_MESSAGE_SECONDS, shield=True):
+                    await response.finish(*outcome)
             raise
-        if answer is not None:  # else the client has gone
-            await reply.end(*answer)
+        if outcome is not None:  # otherwise the client has disconnected
+            await response.finish(*outcome)
 
     async def _outcome(
-        self, call: JSONRPCRequest, caller: Connection, request: Request, reply: Reply
+        self, message: JSONRPCRequest, connection: Connection, request: Request, response: ResponseWriter
     ) -> tuple[dict[str, Any], int]:
-        """The result or the error, and the HTTP status that goes with it."""
-        dispatched = _Dispatched(
+        """The result or the error of a request, with its HTTP status."""
+        context = _HttpRequestContext(
             TransportContext(kind="streamable-http", can_send_request=False, headers=request.headers),
-            call.id,
+            message.id,
             ServerMessageMetadata(request_context=request),
-            progress_token_from_params(call.params),
-            reply,
+            progress_token_from_params(message.params),
+            response,
         )
         try:
             result = await serve_one(
-                self._server, dispatched, call.method, call.params, connection=caller, lifespan_state=None
+                self._server, context, message.method, message.params, connection=connection, lifespan_state=None
             )
-        except Exception as failure:
-            error = modern_error_data(failure)  # logs what nobody foresaw, and keeps it from the client
-            handshake_era = caller.protocol_version in HANDSHAKE_PROTOCOL_VERSIONS
-            return _failed(error), 200 if handshake_era else _status(error)
+        except Exception as exception:
+            error = modern_error_data(exception)  # logs unexpected exceptions, and hides them from the client
+            handshake_era = connection.protocol_version in HANDSHAKE_PROTOCOL_VERSIONS
+            return _error(error), 200 if handshake_era else _http_status(error)
         return {"result": result}, 200
 
 
 @dataclass(slots=True)
-class _Dispatched(NoBackChannel):
-    """One request as the SDK's kernel sees it: the client can be told something, but not asked."""
+class _HttpRequestContext(NoBackChannel):
+    """One request as the SDK's engine sees it: the server can notify the client, but not send it requests."""
 
     transport: TransportContext
     request_id: RequestId
     message_metadata: ServerMessageMetadata
     progress_token: ProgressToken | None
-    reply: Reply
+    response: ResponseWriter
 
     @property
     def cancel_requested(self) -> anyio.Event:
-        """Never set: over HTTP a client cancels by hanging up, which cancels the call itself."""
+        """Never set: over HTTP a client cancels by disconnecting, which cancels the call itself."""
         return anyio.Event()
 
     async def notify(self, method: str, params: Mapping[str, Any] | None, *_: Any) -> None:
-        await self.reply.tell(method, params)
+        await self.response.notify(method, params)
 
     async def progress(self, progress: float, total: float | None = None, message: str | None = None) -> None:
         if self.progress_token is None:
             return
-        told = {"progressToken": self.progress_token, "progress": progress, "total": total, "message": message}
-        await self.notify("notifications/progress", {name: value for name, value in told.items() if value is not None})
+        params = {"progressToken": self.progress_token, "progress": progress, "total": total, "message": message}
+        await self.notify(
+            "notifications/progress", {name: value for name, value in params.items() if value is not None}
+        )
 
 
-async def _attend(request: Request, reply: Reply, call: anyio.CancelScope) -> None:
-    """End the call when its client has gone, and until then let the client know that somebody is there."""
+async def _watch_client(request: Request, response: ResponseWriter, call: anyio.CancelScope) -> None:
+    """Cancel the call when its client disconnects; until then, keep the connection alive."""
     while True:
-        with anyio.move_on_after(SILENCE):
+        with anyio.move_on_after(KEEP_ALIVE_SECONDS):
             if (await request.receive())["type"] == "http.disconnect":
                 return call.cancel()
             continue
-        await reply.breathe()
+        await response.keep_alive()
 
 
-def _failed(error: ErrorData) -> dict[str, Any]:
-    """The error as the client gets it. The SDK's errors repeat what was sent, such as the name of a method."""
-    described = error.model_dump(mode="json", by_alias=True, exclude_none=True)
-    if len(json.dumps(described)) > LARGEST_ERROR:
-        described = {"code": error.code, "message": shortened(error.message, LARGEST_ERROR)}
-    return {"error": described}
+def _error(error: ErrorData) -> dict[str, Any]:
+    """The error for the client, bounded in size: the SDK's errors repeat what was sent, such as a method's name."""
+    fields = error.model_dump(mode="json", by_alias=True, exclude_none=True)
+    if len(json.dumps(fields)) > LARGEST_ERROR:
+        fields = {"code": error.code, "message": shortened(error.message, LARGEST_ERROR)}
+    return {"error": fields}
 
 
-def _status(error: ErrorData) -> int:
+def _http_status(error: ErrorData) -> int:
     return ERROR_CODE_HTTP_STATUS.get(error.code, 200)

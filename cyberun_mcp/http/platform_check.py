@@ -1,4 +1,4 @@
-"""The two questions the endpoint itself asks the platform: are you there, and is this key alive?"""
+"""The two checks that the endpoint itself makes at the platform: is it reachable, and is a key valid?"""
 
 import time
 from collections.abc import Callable, Mapping
@@ -13,12 +13,12 @@ from cyberun_mcp.errors import ResponseTooLarge
 from cyberun_mcp.observability.telemetry import Telemetry
 from cyberun_mcp.settings import Settings
 
-PATIENCE = 3.0  # seconds for an answer; Kubernetes gives a probe as long in our manifests
-REMEMBERED = 5.0  # seconds; however many probes there are, the platform is asked so often
+TIMEOUT = 3.0  # seconds for a response; our Kubernetes manifests give a probe the same time
+CACHE_SECONDS = 5.0  # between two requests to the platform, however many probes there are
 
 
-class Upstream:
-    """The platform, as probes and the key check see it. Each question is one cheap page of one workflow."""
+class PlatformCheck:
+    """Checks for probes and for the key check. Each is one cheap request: a page of one workflow."""
 
     def __init__(
         self,
@@ -28,37 +28,38 @@ class Upstream:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._url = httpx2.URL(f"{settings.base_url}/r/workflows?per_page=1")
-        self._known = {"timeout": timeouts(settings, read=PATIENCE)}
+        self._extensions = {"timeout": timeouts(settings, read=TIMEOUT)}
         self._connections = platform_connections(settings, transport, telemetry)
         self._clock = clock
-        self._asking = anyio.Lock()
-        self._reached = False
-        self._until = 0.0
+        self._lock = anyio.Lock()
+        self._reachable = False
+        self._expires = 0.0
 
-    async def reachable(self) -> bool:
-        """Whether it answers at all, if only with a 401, which is what a question without a key deserves."""
-        async with self._asking:
-            if self._clock() >= self._until:
+    async def is_reachable(self) -> bool:
+        """Whether the platform answers at all. A 401 counts, since this request has no key."""
+        async with self._lock:
+            if self._clock() >= self._expires:
                 status = await self._status({})
-                self._reached = status is not None and status < 500
-                self._until = self._clock() + REMEMBERED
-            return self._reached
+                self._reachable = status is not None and status < 500
+                self._expires = self._clock() + CACHE_SECONDS
+            return self._reachable
 
-    async def accepts(self, credential: Credential) -> bool | None:
-        """Whether it takes the key. None when it does not say: no answer, or any but a yes or a 401."""
+    async def accepts_key(self, credential: Credential) -> bool | None:
+        """Whether the key is valid; None if the platform does not say so (no response, or another error status)."""
         status = await self._status(credential.headers)
         if status == httpx2.codes.UNAUTHORIZED:
             return False
         return True if status in (httpx2.codes.OK, httpx2.codes.FORBIDDEN) else None
 
     async def aclose(self) -> None:
-        """Close every connection."""
+        """Close all connections."""
         await self._connections.aclose()
 
     async def _status(self, headers: Mapping[str, str]) -> int | None:
+        all_headers = {**ALWAYS_SENT, **headers}
         try:
-            with anyio.fail_after(PATIENCE):
-                request = httpx2.Request("GET", self._url, headers={**ALWAYS_SENT, **headers}, extensions=self._known)
+            with anyio.fail_after(TIMEOUT):
+                request = httpx2.Request("GET", self._url, headers=all_headers, extensions=self._extensions)
                 async with self._connections.calls.send(request) as response:
                     await read_bounded(response)
         except (httpx2.RequestError, ResponseTooLarge, TimeoutError):

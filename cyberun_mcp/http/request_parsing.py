@@ -1,4 +1,4 @@
-"""What a POST brings: one message, checked before anything is done about it."""
+"""The checks of one POST, before it is carried out: its headers, its JSON-RPC message, and who sends it."""
 
 import json
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 from starlette.requests import Request
 
-from cyberun_mcp.http.middleware.rejection import Refusal
+from cyberun_mcp.http.middleware.rejection import Rejection
 from cyberun_mcp.sdk_engine import (
     MCP_PROTOCOL_VERSION_HEADER,
     Connection,
@@ -34,23 +34,23 @@ from cyberun_mcp.sdk_engine import (
 # `inputResponses` took the SDK 5 s to check, while no other caller was answered. Nothing known comes near these.
 MOST_BRACKETS = 100_000  # objects and lists in a body, those in the text of strings included
 MOST_VALUES = 1_000  # values in a message without the arguments of its call
-LONGEST_ID = 256  # characters of what is repeated to the client: its id, and the token of its progress messages
+LONGEST_ID = 256  # characters of the two values that are repeated to the client: its request ID and progress token
 
-_UNACCEPTABLE = Refusal("accept", 406, "Accept must allow both application/json and text/event-stream.")
-# A browser sends other types for any page; for JSON it asks first.
-_UNKNOWN_TYPE = Refusal("content-type", 415, "Content-Type must be application/json.")
+_NOT_ACCEPTABLE = Rejection("accept", 406, "Accept must allow both application/json and text/event-stream.")
+# Any web page can make a browser send other types. For JSON the browser asks us first (CORS preflight).
+_UNSUPPORTED_TYPE = Rejection("content-type", 415, "Content-Type must be application/json.")
 
 
-def unfit(request: Request) -> Refusal | None:
-    """Why no message is looked for in a request, whatever its body; None where there may be one."""
+def reject_headers(request: Request) -> Rejection | None:
+    """Why the Accept or Content-Type header is rejected, whatever the body says; None if they are fine."""
     if not all(check_accept_headers(request)):
-        return _UNACCEPTABLE
+        return _NOT_ACCEPTABLE
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    return None if media_type == "application/json" else _UNKNOWN_TYPE
+    return None if media_type == "application/json" else _UNSUPPORTED_TYPE
 
 
-def message_in(body: bytes) -> JSONRPCRequest | JSONRPCNotification:
-    """The message. Raises MCPError where there is none, or several."""
+def parse_message(body: bytes) -> JSONRPCRequest | JSONRPCNotification:
+    """The one message in a body. Raises MCPError if there is none, or a batch of several."""
     if body.count(b"[") + body.count(b"{") > MOST_BRACKETS:
         raise MCPError(INVALID_REQUEST, f"Invalid request: more than {MOST_BRACKETS:,} objects and lists")
     try:
@@ -58,11 +58,16 @@ def message_in(body: bytes) -> JSONRPCRequest | JSONRPCNotification:
         _check_size(message)
         if isinstance(message, dict) and "id" not in message:
             return JSONRPCNotification.model_validate(message)
-        return _with_short_names(JSONRPCRequest.model_validate(message))
+        request = JSONRPCRequest.model_validate(message)
     except ValidationError:
         raise MCPError(INVALID_REQUEST, "The body must be one JSON-RPC request or notification") from None
     except (ValueError, RecursionError):
         raise MCPError(PARSE_ERROR, "Parse error") from None
+    if len(str(request.id)) > LONGEST_ID:
+        raise MCPError(INVALID_REQUEST, f"The id has more than {LONGEST_ID} characters")
+    if len(str(progress_token_from_params(request.params) or "")) > LONGEST_ID:
+        raise MCPError(INVALID_PARAMS, f"The progressToken has more than {LONGEST_ID} characters")
+    return request
 
 
 def _check_size(message: Any) -> None:
@@ -81,38 +86,30 @@ def _check_size(message: Any) -> None:
             unvisited += value.values() if isinstance(value, dict) else value
 
 
-def _with_short_names(call: JSONRPCRequest) -> JSONRPCRequest:
-    if len(str(call.id)) > LONGEST_ID:
-        raise MCPError(INVALID_REQUEST, f"The id has more than {LONGEST_ID} characters")
-    if len(str(progress_token_from_params(call.params) or "")) > LONGEST_ID:
-        raise MCPError(INVALID_PARAMS, f"The progressToken has more than {LONGEST_ID} characters")
-    return call
+def connection_for(message: JSONRPCRequest, request: Request) -> Connection:
+    """The client and its protocol version, from this one request. Raises MCPError if headers and body disagree.
 
-
-def caller_of(call: JSONRPCRequest, request: Request) -> Connection:
-    """Who calls, as far as this one request tells. Raises MCPError where its envelope and its headers disagree.
-
-    No argument of our tools is to be repeated in a header (`x-mcp-header`), so none is compared.
+    None of our tools' arguments is mirrored in a header (`x-mcp-header`), so none is compared.
     """
-    version = _version(request.headers)
+    version = _protocol_version(request.headers)
     if version in HANDSHAKE_PROTOCOL_VERSIONS:
         return Connection.from_envelope(version, None, None)
     if name := find_duplicated_routing_header(request.headers.items()):
         raise MCPError(HEADER_MISMATCH, f"{name} header appears more than once")
-    route = classify_inbound_request({"method": call.method, "params": call.params}, headers=request.headers)
+    route = classify_inbound_request({"method": message.method, "params": message.params}, headers=request.headers)
     if isinstance(route, InboundLadderRejection):
         raise MCPError(route.code, route.message, route.data)
     return Connection.from_envelope(route.protocol_version, route.client_info, route.client_capabilities)
 
 
-def check_served(headers: Mapping[str, str]) -> None:
-    """Raise MCPError where a notification is of a protocol version nobody serves."""
-    version = _version(headers)
-    unserved = None if version in HANDSHAKE_PROTOCOL_VERSIONS else unsupported_protocol_version_rejection(version)
-    if unserved is not None:
-        raise MCPError(unserved.code, unserved.message, unserved.data)
+def check_notification_version(headers: Mapping[str, str]) -> None:
+    """Raise MCPError if a notification has a protocol version that this server does not support."""
+    version = _protocol_version(headers)
+    rejection = None if version in HANDSHAKE_PROTOCOL_VERSIONS else unsupported_protocol_version_rejection(version)
+    if rejection is not None:
+        raise MCPError(rejection.code, rejection.message, rejection.data)
 
 
-def _version(headers: Mapping[str, str]) -> str:
-    """The version a request names; clients of 2025-03-26 name none."""
+def _protocol_version(headers: Mapping[str, str]) -> str:
+    """The version in the request's headers; clients of 2025-03-26 do not send one."""
     return headers.get(MCP_PROTOCOL_VERSION_HEADER, DEFAULT_NEGOTIATED_VERSION)

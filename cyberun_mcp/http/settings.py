@@ -39,7 +39,7 @@ def network(value: str) -> IPv4Network | IPv6Network:
 
 
 @dataclass(frozen=True)
-class EndpointSettings:
+class HttpSettings:
     """What one endpoint was told. Times are in seconds; limits hold for each worker process."""
 
     host: str = setting("127.0.0.1", "Address to listen on.", click.STRING)
@@ -101,7 +101,7 @@ class EndpointSettings:
         return is_loopback(self.host)
 
 
-def refuse_open_door(endpoint: EndpointSettings, settings: Settings) -> None:
+def reject_unsafe_settings(endpoint: HttpSettings, settings: Settings) -> None:
     """Raise ConfigurationError, with the flag to set, where the settings would let strangers in or contradict."""
     if endpoint.own_key and not settings.api_key:
         raise ConfigurationError("--own-key needs a key to act with: set CYBERUN_API_KEY.")
@@ -119,7 +119,7 @@ def refuse_open_door(endpoint: EndpointSettings, settings: Settings) -> None:
         raise ConfigurationError("--workers needs a POSIX system.")
 
 
-def _opening(endpoint: EndpointSettings) -> str | None:
+def _opening(endpoint: HttpSettings) -> str | None:
     """The first setting that lets others than this machine's own programs connect. A proxy connects from loopback."""
     if not endpoint.on_loopback:
         return f"--host {endpoint.host}"

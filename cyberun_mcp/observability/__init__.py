@@ -1,1 +1,1 @@
-"""What a process reports about itself: logs, metrics, traces, and stderr."""
+"""What a process reports about itself: `logs`, `metrics`, `tracing`, and a `stderr` that never blocks."""

@@ -68,10 +68,10 @@ async def endpoint() -> AsyncIterator[str]:
     listener: socket.socket = listen("127.0.0.1", 0)
     async with emulator() as platform:
         with mock.patch.object(http_app, "build_server", build_server_with_fixtures):
-            application = http_app.Application(Settings(base_url=platform.base_url))
+            application = http_app.HttpApp(Settings(base_url=platform.base_url))
         app = with_key(application.asgi, platform.api_key)
         protocol: Any = client_connections(
-            application.endpoint, application.metrics
+            application.settings, application.metrics
         )  # trims header values, as we serve
         config = uvicorn.Config(app, http=protocol, log_config=None, access_log=False, lifespan="off")
         server = uvicorn.Server(config)

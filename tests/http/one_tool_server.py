@@ -6,7 +6,7 @@ import anyio
 import mcp_types
 from mcp.server import Server, ServerRequestContext
 
-from cyberun_mcp.http.dispatch import Exchanges
+from cyberun_mcp.http.dispatch import McpApp
 
 Context = ServerRequestContext[Any, Any]
 
@@ -18,7 +18,7 @@ class Stage:
         self.begun = anyio.Event()
         self.cancelled = anyio.Event()
         self.ended = anyio.Event()
-        self.asgi = Exchanges(Server("stage", on_list_tools=self._list, on_call_tool=self._call))
+        self.asgi = McpApp(Server("stage", on_list_tools=self._list, on_call_tool=self._call))
 
     async def _list(self, _: Context, params: mcp_types.PaginatedRequestParams | None) -> mcp_types.ListToolsResult:
         return mcp_types.ListToolsResult(tools=[])

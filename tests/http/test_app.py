@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.http.neighbours import CANARY, LIST, application, caller_of
+from tests.http.in_memory import CANARY, LIST, application, caller_of
 
 HEADERS = {"Authorization": f"Bearer {CANARY}", "Accept": "application/json, text/event-stream"}
 ANYWHERE = "0.0.0.0"  # noqa: S104 - what is tested

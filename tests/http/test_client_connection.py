@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import importlib.util
+import sys
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -15,9 +16,9 @@ from uvicorn.protocols.http import auto
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from cyberun_mcp.http import client_connection
-from cyberun_mcp.http.settings import EndpointSettings
-from cyberun_mcp.observability.telemetry import SILENT
+from cyberun_mcp.http import client_connection, uvicorn_engine
+from cyberun_mcp.http.settings import HttpSettings
+from cyberun_mcp.observability.telemetry import NO_TELEMETRY
 from tests.parsers import PARSERS
 
 REQUEST = b"POST /%d HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi"
@@ -83,20 +84,27 @@ def application() -> Application:
     return Application()
 
 
+def loaded_anew(name: str) -> Any:
+    spec = importlib.util.find_spec(name)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 @pytest.fixture(params=PARSERS)
 def connect(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, application: Application) -> Connect:
     """Makes a connection to `application` that uses the parser."""
     if request.param == "h11":
         monkeypatch.setattr(auto, "AutoHTTPProtocol", H11Protocol)
-    spec = importlib.util.find_spec(client_connection.__name__)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)  # anew, since what it is made of was chosen at import
-    spec.loader.exec_module(module)
+    # Loaded anew, since the parser is chosen at import.
+    monkeypatch.setitem(sys.modules, uvicorn_engine.__name__, loaded_anew(uvicorn_engine.__name__))
+    module = loaded_anew(client_connection.__name__)
 
     def connected(**settings: Any) -> Any:
         config = uvicorn.Config(application, log_config=None, access_log=False, lifespan="off", ws="none")
-        connection = module.client_connections(EndpointSettings(max_headers=LIMIT / 1024, **settings), SILENT)(
+        connection = module.client_connections(HttpSettings(max_headers=LIMIT / 1024, **settings), NO_TELEMETRY)(
             config=config, server_state=ServerState(), app_state={}, _loop=asyncio.get_running_loop()
         )
         connection.connection_made(Transport())

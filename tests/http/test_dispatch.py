@@ -11,7 +11,7 @@ import pytest
 from starlette.types import Message
 
 from cyberun_mcp.http import dispatch
-from tests.http.neighbours import caller_of
+from tests.http.in_memory import caller_of
 from tests.http.one_tool_server import Stage
 from tests.http.processes.calls import messages_of, request
 from tests.properties.virtual_clock import run_at_once
@@ -55,7 +55,7 @@ async def test_who_asks_for_progress_gets_it_as_events_and_the_answer_last(
 def test_a_silent_call_shows_that_it_is_alive(era: str) -> None:
     async def play() -> httpx2.Response:
         async with caller_of(Stage().asgi) as client:
-            return await client.post("/mcp", **request(era, "any", {"seconds": 3.5 * dispatch.SILENCE}))
+            return await client.post("/mcp", **request(era, "any", {"seconds": 3.5 * dispatch.KEEP_ALIVE_SECONDS}))
 
     answer = run_at_once(play)
     assert answer.text.startswith(3 * ": ping\r\n\r\n")
@@ -267,7 +267,7 @@ async def test_half_an_emoji_in_an_argument_is_no_reason_to_refuse_the_request(
 async def test_a_client_that_does_not_read_cannot_keep_a_cut_call_alive(
     stage: Stage, era: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dispatch, "FAREWELL", 0.05)
+    monkeypatch.setattr(dispatch, "LAST_MESSAGE_SECONDS", 0.05)
     sent: list[Message] = []
 
     async def send(message: Message) -> None:

@@ -3,7 +3,7 @@
 import anyio
 import pytest
 
-from cyberun_mcp.http.middleware.running_calls import Drain
+from cyberun_mcp.http.middleware.drain import Drain
 from tests.properties.virtual_clock import run_at_once
 
 

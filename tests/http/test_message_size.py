@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from cyberun_mcp.http.request_parsing import MOST_BRACKETS, MOST_VALUES
-from tests.http.neighbours import caller_of
+from tests.http.in_memory import caller_of
 from tests.http.one_tool_server import Stage
 from tests.http.processes.calls import request
 

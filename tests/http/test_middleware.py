@@ -10,14 +10,11 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from cyberun_mcp.api.credentials import Credential
-from cyberun_mcp.http.middleware.body_limit import BodyLimit
-from cyberun_mcp.http.middleware.concurrency_limit import ConcurrencyLimit
-from cyberun_mcp.http.middleware.credentials import CallersKey, KnownClients
-from cyberun_mcp.http.middleware.key_check import KeyCheck
-from cyberun_mcp.http.middleware.rate_limit import RateLimit
+from cyberun_mcp.http.middleware.authentication import CallerKeyAuth, ClientTokenAuth, KeyCheck
+from cyberun_mcp.http.middleware.limits import BodyLimit, ConcurrencyLimit, RateLimit
 from cyberun_mcp.http.middleware.trusted_proxies import TrustedProxies
 from cyberun_mcp.http.settings import network
-from tests.http.neighbours import CANARY, Noting, Refusals, caller_of
+from tests.http.in_memory import CANARY, Noting, Refusals, caller_of
 
 JWT = "eyJhbGciOi.J9canary.c2ln"
 ALL = ("sk", "dk", "jwt")
@@ -56,12 +53,12 @@ async def status(client: httpx2.AsyncClient, key: str = CANARY, **headers: str) 
     ],
 )
 async def test_only_accepted_families_pass(accepted: tuple[str, ...], key: str, expected: int) -> None:
-    async with caller_of(CallersKey(Noting(), Refusals(), accepted)) as client:
+    async with caller_of(CallerKeyAuth(Noting(), Refusals(), accepted)) as client:
         assert await status(client, key, **{"X-Team-ID": "team-1"}) == expected
 
 
 async def test_a_jwt_without_its_team_is_told_what_is_missing() -> None:
-    async with caller_of(CallersKey(Noting(), Refusals(), ALL)) as client:
+    async with caller_of(CallerKeyAuth(Noting(), Refusals(), ALL)) as client:
         answer = await client.post("/mcp", headers={"Authorization": f"Bearer {JWT}"})
     assert answer.status_code == 400
     assert "X-Team-ID" in answer.json()["error"]["message"]
@@ -70,7 +67,7 @@ async def test_a_jwt_without_its_team_is_told_what_is_missing() -> None:
 @pytest.mark.parametrize(("key", "passed_on"), [(JWT, "team-1"), ("sk-12345678", None), ("dk-12345678", None)])
 async def test_the_team_header_goes_on_with_a_jwt_only(key: str, passed_on: str | None) -> None:
     app = Noting()
-    async with caller_of(CallersKey(app, Refusals(), ALL)) as client:
+    async with caller_of(CallerKeyAuth(app, Refusals(), ALL)) as client:
         assert await status(client, key, **{"X-Team-ID": "team-1"}) == 200
     assert Headers(scope=app.scopes[0]).get("x-team-id") == passed_on
 
@@ -80,7 +77,7 @@ async def test_the_team_header_goes_on_with_a_jwt_only(key: str, passed_on: str 
 
 async def test_clients_are_known_by_the_hash_of_their_token() -> None:
     hashes = [hashlib.sha256(token.encode()).digest() for token in ("alpha", "beta")]
-    async with caller_of(KnownClients(Noting(), Refusals(), lambda: hashes)) as client:
+    async with caller_of(ClientTokenAuth(Noting(), Refusals(), lambda: hashes)) as client:
         assert [await status(client, token) for token in ("alpha", "beta")] == [200, 200]
         assert [await status(client, token) for token in ("gamma", "", hashes[0].hex())] == [401, 401, 401]
         hashes.pop()
@@ -103,9 +100,9 @@ class Answers:
         return self.verdict
 
 
-def checked(answers: Answers, clock: Clock) -> tuple[CallersKey, KeyCheck]:
+def checked(answers: Answers, clock: Clock) -> tuple[CallerKeyAuth, KeyCheck]:
     check = KeyCheck(Noting(), Refusals(), answers, clock)
-    return CallersKey(check, Refusals(), ALL), check
+    return CallerKeyAuth(check, Refusals(), ALL), check
 
 
 @pytest.mark.parametrize(("verdict", "expected", "memory"), [(True, 200, 60), (False, 401, 30), (None, 200, 5)])
@@ -159,7 +156,7 @@ async def test_keys_are_judged_apart_and_none_is_kept_in_clear() -> None:
 
 
 async def test_made_up_keys_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cyberun_mcp.http.middleware.key_check.MOST_KEYS", 3)
+    monkeypatch.setattr("cyberun_mcp.http.middleware.authentication.MOST_CACHED_KEYS", 3)
     app, check = checked(Answers(verdict=True), Clock())
     async with caller_of(app) as client:
         for number in range(6):
@@ -186,7 +183,7 @@ async def test_a_body_may_have_so_many_bytes_announced_or_not(size: int, expecte
 
 async def test_a_caller_gets_a_seconds_worth_at_once_and_then_the_rate() -> None:
     clock, refusals = Clock(), Refusals()
-    app = CallersKey(RateLimit(Noting(), refusals, rate=3, clock=clock), Refusals(), ALL)
+    app = CallerKeyAuth(RateLimit(Noting(), refusals, rate=3, clock=clock), Refusals(), ALL)
     async with caller_of(app) as client:
         assert [await status(client) for _ in range(4)] == [200, 200, 200, 429]
         assert await status(client, "sk-another-one") == 200
@@ -208,13 +205,13 @@ async def test_a_rate_below_one_a_second_says_how_long_to_wait() -> None:
 async def test_the_rate_limit_forgets_callers_who_are_quiet() -> None:
     clock = Clock()
     limit = RateLimit(Noting(), Refusals(), rate=5, clock=clock)
-    async with caller_of(CallersKey(limit, Refusals(), ALL)) as client:
+    async with caller_of(CallerKeyAuth(limit, Refusals(), ALL)) as client:
         for number in range(50):
             await status(client, f"sk-{number}2345678")
-        assert len(limit._left) == 50
+        assert len(limit._buckets) == 50
         clock.now += 1.1
         await status(client)
-    assert len(limit._left) == 1
+    assert len(limit._buckets) == 1
 
 
 async def test_a_key_may_have_so_many_calls_running_and_others_are_not_touched() -> None:
@@ -226,7 +223,7 @@ async def test_a_key_may_have_so_many_calls_running_and_others_are_not_touched()
         await Noting()(scope, receive, send)
 
     limit = ConcurrencyLimit(slow, Refusals(), 1)
-    async with caller_of(CallersKey(limit, Refusals(), ALL)) as client, anyio.create_task_group() as tasks:
+    async with caller_of(CallerKeyAuth(limit, Refusals(), ALL)) as client, anyio.create_task_group() as tasks:
         tasks.start_soon(status, client)
         await going.wait()
         refused = await client.post("/mcp", headers={"Authorization": f"Bearer {CANARY}"})

@@ -19,16 +19,16 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX descripto
 
 
 def stderr_on(descriptor: int) -> Stderr:
-    lines = stderr._Lines(descriptor, lambda count: f"{ours.loss_in_words(count)}\n".encode())
+    lines = stderr._BackgroundWriter(descriptor, lambda count: f"{ours.loss_message(count)}\n".encode())
     ours = Stderr(lines, "utf-8")
-    ours.loss_in_words = lambda count: f"lost {count}"
+    ours.loss_message = lambda count: f"lost {count}"
     return ours
 
 
 def finish(ours: Stderr) -> None:
     """Wait until its thread has nothing left to do."""
     lines = ours.buffer
-    assert isinstance(lines, stderr._Lines)
+    assert isinstance(lines, stderr._BackgroundWriter)
     with lines._changed:
         assert lines._changed.wait_for(lambda: not lines._size, timeout=30)
 
@@ -113,6 +113,6 @@ def test_in_a_json_log_the_loss_is_json_too(monkeypatch: pytest.MonkeyPatch) -> 
         handler = logging.StreamHandler()
         handler.setFormatter(JsonFormatter())
         log_losses(handler)
-    line = json.loads(ours.loss_in_words(12))
+    line = json.loads(ours.loss_message(12))
     assert line["message"] == "12 lines before this one could not be written to stderr"
     assert line["level"] == "warning"

@@ -1,8 +1,9 @@
-"""What stands between the network and the MCP application: pure ASGI, one small class each, with the attack it stops.
+"""ASGI middleware: who may call, how much, and until when. One policy per file; each class names the attack it stops.
 
-    RequestId ─ TrustedProxies ─ Paths ─┬─ HostAndOrigin (any Host) ─ /livez /readyz /metrics
-                                        └─ /mcp ─ HostAndOrigin ─ CORS ─ RunningCalls ─ OnlyPost ─ BodyLimit
-                                             ─ credentials ─ KeyCheck ─ RateLimit ─ ConcurrencyLimit ─ the application
+    RequestId ─ TrustedProxies ─ Routes ─┬─ HostAndOrigin (any Host) ─ /livez /readyz /metrics
+                                         └─ /mcp ─ HostAndOrigin ─ CORS ─ DrainMiddleware ─ PostOnly ─ BodyLimit
+                                              ─ CallerKeyAuth or ClientTokenAuth ─ KeyCheck ─ RateLimit
+                                              ─ ConcurrencyLimit ─ TraceContext ─ http.dispatch.McpApp
 
-`http.app` puts them together.
+`http.app` puts them in this order.
 """

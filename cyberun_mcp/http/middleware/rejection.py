@@ -1,9 +1,8 @@
-"""The guard: an ASGI application that turns some requests away and lets the others through."""
+"""`Rejection`, the response to a request that may not pass, and the base class of all middleware that sends one."""
 
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 
-from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -11,8 +10,8 @@ from cyberun_mcp.observability.telemetry import Telemetry
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """Why a request is turned away: `reason` for the metrics, `message` for who sent it."""
+class Rejection:
+    """Why a request is rejected. `reason` is a label of the metrics, `message` goes to the client."""
 
     reason: str
     status: int
@@ -20,15 +19,15 @@ class Refusal:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def response(self, scope: Scope) -> Response:
-        """A JSON-RPC error, whose text MCP clients show; a sentence for anyone who does not POST."""
+        """A JSON-RPC error to a POST, since MCP clients show its text; plain text to any other method."""
         if scope["method"] != "POST":
             return PlainTextResponse(self.message + "\n", self.status, dict(self.headers))
         error = {"jsonrpc": "2.0", "id": None, "error": {"code": self.status, "message": self.message}}
         return JSONResponse(error, self.status, dict(self.headers))
 
 
-class Guard:
-    """Base of the guards. One says whom it refuses in `refusal`; what it does around a call, in `pass_on`."""
+class RejectingMiddleware:
+    """Base class. Subclasses override `rejection` to reject requests, and `forward` to act around the others."""
 
     def __init__(self, app: ASGIApp, telemetry: Telemetry) -> None:
         self.app = app
@@ -37,27 +36,21 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        refusal = await self.refusal(scope)
-        if refusal is None:
-            return await self.pass_on(scope, receive, send)
-        return await self.turn_away(refusal, scope, receive, send)
+        rejection = await self.rejection(scope)
+        if rejection is None:
+            return await self.forward(scope, receive, send)
+        return await self.reject(rejection, scope, receive, send)
 
-    async def refusal(self, scope: Scope) -> Refusal | None:
-        """Why this request goes no further; None when it may."""
+    async def rejection(self, scope: Scope) -> Rejection | None:
+        """Why this request is rejected, or None if it may pass."""
         return None
 
-    def pass_on(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Let the request through."""
-        # No coroutine of its own: a wait would keep one for each guard.
+    def forward(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Call the next application."""
+        # Not `async def`: a wait would keep one more coroutine in memory for each middleware.
         return self.app(scope, receive, send)
 
-    async def turn_away(self, refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request that goes no further."""
-        self.telemetry.refused(refusal.reason)
-        await refusal.response(scope)(scope, receive, send)
-
-
-def bearer(headers: Headers) -> str:
-    """The key or token of an `Authorization: Bearer` header, or "" where there is none."""
-    scheme, _, value = headers.get("authorization", "").partition(" ")
-    return value.strip() if scheme.lower() == "bearer" else ""
+    async def reject(self, rejection: Rejection, scope: Scope, receive: Receive, send: Send) -> None:
+        """Count the rejection and send it."""
+        self.telemetry.rejected(rejection.reason)
+        await rejection.response(scope)(scope, receive, send)

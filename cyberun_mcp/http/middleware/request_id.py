@@ -1,4 +1,4 @@
-"""Giving every request a name that its answer and its log lines share."""
+"""`X-Request-ID`: one ID for a request, its response and its log lines."""
 
 import re
 import secrets
@@ -10,13 +10,13 @@ from cyberun_mcp.observability.logs import request_id
 from cyberun_mcp.redaction import redact
 
 HEADER = "x-request-id"
-_SANE = re.compile(r"[\w.-]{1,64}", re.ASCII)
+_VALID_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 
 class RequestId:
-    """Takes the caller's `X-Request-ID`, or makes one, and sends it back.
+    """Takes the caller's `X-Request-ID`, or makes a new one, and sends it back.
 
-    One of another shape is replaced: it could forge log lines, or carry a key into them.
+    An ID of another form is replaced, since it could forge log lines or carry a key into them.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -25,16 +25,17 @@ class RequestId:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        given = Headers(scope=scope).get(HEADER, "")
-        name = given if _SANE.fullmatch(given) and redact(given) == given else secrets.token_hex(8)
+        received_id = Headers(scope=scope).get(HEADER, "")
+        valid = _VALID_ID.fullmatch(received_id) and redact(received_id) == received_id
+        current_id = received_id if valid else secrets.token_hex(8)
 
-        async def send_with_name(message: Message) -> None:
+        async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)[HEADER] = name
+                MutableHeaders(scope=message)[HEADER] = current_id
             await send(message)
 
-        token = request_id.set(name)
+        token = request_id.set(current_id)
         try:
-            return await self.app(scope, receive, send_with_name)
+            return await self.app(scope, receive, send_with_id)
         finally:
             request_id.reset(token)

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from cyberun_mcp.cli import http
-from cyberun_mcp.http.settings import ENV_PREFIX, EndpointSettings
+from cyberun_mcp.http.settings import ENV_PREFIX, HttpSettings
 from cyberun_mcp.observability.metrics import Metrics
 from cyberun_mcp.settings import env_name, flagged_fields
 from tests.http.processes.process import COMMAND, until
@@ -26,7 +26,7 @@ MANIFESTS = sorted((ROOT / "configs" / "kubernetes").glob("*.yaml"))
 SCHEMAS = kubernetes_validate.latest_version()
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 HADOLINT = shutil.which("hadolint", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
-VARIABLES = {env_name(each.name, ENV_PREFIX) for each in flagged_fields(EndpointSettings)} | {
+VARIABLES = {env_name(each.name, ENV_PREFIX) for each in flagged_fields(HttpSettings)} | {
     env_name(each.name) for each in flagged_fields()
 }
 
@@ -99,7 +99,7 @@ def test_the_probes_ask_where_the_endpoint_answers() -> None:
     probes = {name: container()[name]["httpGet"]["path"] for name in ("livenessProbe", "readinessProbe")}
     assert probes == {"livenessProbe": "/livez", "readinessProbe": "/readyz"}
     [port] = container()["ports"]
-    assert port["containerPort"] == EndpointSettings().port
+    assert port["containerPort"] == HttpSettings().port
 
 
 def test_the_autoscaler_asks_for_a_number_that_is_told() -> None:
@@ -143,7 +143,7 @@ def test_the_images_command_serves_and_its_health_check_notices(tmp_path: Path) 
     check = json.loads(re.findall(r"(?m)^\s+CMD (\[.*\])$", DOCKERFILE)[0])
     assert (entry, command) == (["cyberun-mcp"], ["http", "--host", "0.0.0.0"])  # noqa: S104 - what is tested
     [port] = re.findall(r"(?m)^EXPOSE (\d+)$", DOCKERFILE)
-    assert int(port) == EndpointSettings().port
+    assert int(port) == HttpSettings().port
     log = tmp_path / "log"
     environment = {"PATH": os.environ["PATH"], "CYBERUN_HTTP_PORT": "0"}
     with (

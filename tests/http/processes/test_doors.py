@@ -11,7 +11,7 @@ import pytest
 
 from cyberun_mcp.errors import ConfigurationError
 from cyberun_mcp.http.client_tokens import ClientTokens
-from cyberun_mcp.http.settings import EndpointSettings, families, network, refuse_open_door
+from cyberun_mcp.http.settings import HttpSettings, families, network, reject_unsafe_settings
 from cyberun_mcp.settings import Settings
 from tests.http.processes.calls import KEY, call, request
 from tests.http.processes.conftest import PatientPlatform
@@ -40,7 +40,7 @@ def digest(token: str) -> str:
 )
 def test_settings_that_would_let_strangers_in_are_refused_with_the_reason(given: dict[str, object], words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
-        refuse_open_door(EndpointSettings(**given), Settings(api_key=KEY))  # type: ignore[arg-type]
+        reject_unsafe_settings(HttpSettings(**given), Settings(api_key=KEY))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -56,12 +56,12 @@ def test_settings_that_would_let_strangers_in_are_refused_with_the_reason(given:
     ],
 )
 def test_settings_that_let_no_stranger_in_are_not(given: dict[str, object]) -> None:
-    refuse_open_door(EndpointSettings(**given), Settings(api_key=KEY))  # type: ignore[arg-type]
+    reject_unsafe_settings(HttpSettings(**given), Settings(api_key=KEY))  # type: ignore[arg-type]
 
 
 def test_an_own_key_needs_to_be_there() -> None:
     with pytest.raises(ConfigurationError, match="CYBERUN_API_KEY"):
-        refuse_open_door(EndpointSettings(own_key=True), Settings())
+        reject_unsafe_settings(HttpSettings(own_key=True), Settings())
 
 
 def test_the_command_refuses_an_open_door_in_one_line() -> None:

@@ -278,6 +278,6 @@ def test_a_worker_that_starts_does_not_make_the_others_block_in_accept() -> None
         socket.socket(fileno=os.dup(listener.fileno())) as copy,
     ):
         assert copy.gettimeout() is None  # what a copy believes, whatever the socket is like
-        for handle in serve_module._handles(copy, 4)[1:]:
+        for handle in serve_module._listeners(copy, 4)[1:]:
             handle.close()
         assert not os.get_blocking(listener.fileno())

@@ -11,11 +11,11 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from cyberun_mcp.http.platform_check import Upstream
+from cyberun_mcp.http.platform_check import PlatformCheck
 from cyberun_mcp.observability.telemetry import exporter_configured
 from cyberun_mcp.settings import Settings
 from tests.fake_platform import BASE_URL
-from tests.http.neighbours import Refusals
+from tests.http.in_memory import Refusals
 from tests.http.processes.calls import KEY, call, request
 from tests.http.processes.conftest import PatientPlatform
 from tests.http.processes.process import endpoint
@@ -43,23 +43,23 @@ class Answering:
         return httpx2.Response(self.status)
 
 
-def upstream(platform: Answering, now: list[float]) -> Upstream:
+def upstream(platform: Answering, now: list[float]) -> PlatformCheck:
     transport = httpx2.MockTransport(platform)
-    return Upstream(Settings(base_url=BASE_URL), Refusals(), transport, clock=lambda: now[0])
+    return PlatformCheck(Settings(base_url=BASE_URL), Refusals(), transport, clock=lambda: now[0])
 
 
 @pytest.mark.parametrize(("status", "expected"), [(200, True), (401, True), (429, True), (503, False), (None, False)])
 async def test_the_platform_is_reachable_when_it_answers_if_only_with_a_no(status: int | None, expected: bool) -> None:
     platform, now = Answering(status), [0.0]
     asking = upstream(platform, now)
-    assert await asking.reachable() is expected
+    assert await asking.is_reachable() is expected
     platform.status = 503 if expected else 200
     now[0] = 4.9
-    assert await asking.reachable() is expected
+    assert await asking.is_reachable() is expected
     assert len(platform.requests) == 1
     assert "authorization" not in platform.requests[0].headers
     now[0] = 5.0
-    assert await asking.reachable() is not expected
+    assert await asking.is_reachable() is not expected
     await asking.aclose()
 
 

@@ -8,8 +8,8 @@ import httpx2
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from cyberun_mcp.http.app import Application
-from cyberun_mcp.http.settings import EndpointSettings
+from cyberun_mcp.http.app import HttpApp
+from cyberun_mcp.http.settings import HttpSettings
 from cyberun_mcp.observability.telemetry import Telemetry
 from cyberun_mcp.settings import Settings
 from tests.fake_platform import BASE_URL
@@ -24,7 +24,7 @@ class Refusals(Telemetry):
     def __init__(self) -> None:
         self.reasons: list[str] = []
 
-    def refused(self, reason: str) -> None:
+    def rejected(self, reason: str) -> None:
         self.reasons.append(reason)
 
 
@@ -49,6 +49,6 @@ async def caller_of(app: ASGIApp, peer: str = "127.0.0.1", **headers: str) -> As
         yield client
 
 
-def application(**endpoint: Any) -> Application:
+def application(**endpoint: Any) -> HttpApp:
     """A whole endpoint, before a platform that nothing here reaches."""
-    return Application(Settings(base_url=BASE_URL, api_key=CANARY), EndpointSettings(**endpoint))
+    return HttpApp(Settings(base_url=BASE_URL, api_key=CANARY), HttpSettings(**endpoint))
