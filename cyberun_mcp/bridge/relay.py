@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 from cyberun_mcp.bridge.endpoint import Endpoint
 from cyberun_mcp.bridge.exchange import Exchange
-from cyberun_mcp.bridge.lines import Lines
 from cyberun_mcp.bridge.messages import (
     INTERNAL_ERROR,
     INVALID_REQUEST,
@@ -26,8 +25,8 @@ from cyberun_mcp.bridge.messages import (
     parse,
     usable_id,
 )
-from cyberun_mcp.bridge.output import Output
 from cyberun_mcp.bridge.runs import unanswered, unknown_line, workflow_of
+from cyberun_mcp.bridge.stdio import Lines, Output
 from cyberun_mcp.bridge.trouble import Trouble
 
 PATIENCE = 10.0  # seconds a client's first question waits for a remote that is down; clients give up after 30

@@ -2,7 +2,7 @@
 
 Loading takes a third of a second, and every client waits for `initialize` and `tools/list` whenever it starts. What is
 answered here is what the SDK would answer, byte for byte (`make snapshot`). The first message of which that is not
-certain ends it, and so does the end of loading: then the command gets the wire, with the handshake as it stands.
+certain ends it, and so does the end of loading: then the command gets the pipes, with the handshake as it stands.
 """
 
 import gc
@@ -21,7 +21,7 @@ from cyberun_mcp import (
     process,  # noqa: F401 - notes who it is, before that can change
 )
 from cyberun_mcp.observability.stderr import never_wait_for_stderr
-from cyberun_mcp.pipes.claim import Greeting, Wire, take_wire
+from cyberun_mcp.pipes.claim import InitializeState, StdioPipes, claim_stdio, write_all
 
 SNAPSHOT = os.path.join(os.path.dirname(__file__), "snapshot.json")  # noqa: PTH118, PTH120 - pathlib loads for 3 ms
 LONGEST_LINE = 64 * 1024  # bytes; no handshake is longer
@@ -67,12 +67,12 @@ def main() -> NoReturn:
     """The console script."""
     never_wait_for_stderr()
     answers = None if sys.argv[1:] or not is_plain(os.environ) else read_snapshot()
-    wire = take_wire() if answers else None
-    if answers and wire:
-        _greet(wire, answers)
+    pipes = claim_stdio() if answers else None
+    if answers and pipes:
+        _greet(pipes, answers)
     from cyberun_mcp.cli import main as command
 
-    command(wire)
+    command(pipes)
 
 
 def is_plain(environ: Mapping[str, str]) -> bool:
@@ -96,18 +96,18 @@ def _is_installed(distribution: str) -> bool:
     return any(os.path.isdir(f"{folder}/{distribution}.dist-info") for folder in sys.path)  # noqa: PTH112
 
 
-def _greet(wire: Wire, answers: Answers) -> None:
+def _greet(pipes: StdioPipes, answers: Answers) -> None:
     """Answer what the client says, for as long as that is certain and loading lasts."""
     loaded, end_of_loading = os.pipe()
     loading = threading.Thread(target=_load, args=[end_of_loading], daemon=True)
     loading.start()
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, lambda number, _: os._exit(130 if number == signal.SIGINT else 0))
-    while _answer_lines(wire, answers) and loaded not in select.select([wire.reading, loaded], [], [])[0]:
-        data = os.read(wire.reading, LONGEST_LINE)
-        if not data and not wire.heard:
+    while _answer_lines(pipes, answers) and loaded not in select.select([pipes.reading, loaded], [], [])[0]:
+        data = os.read(pipes.reading, LONGEST_LINE)
+        if not data and not pipes.buffered:
             os._exit(0)
-        wire.heard += data or b"\n"
+        pipes.buffered += data or b"\n"
     loading.join()
 
 
@@ -121,42 +121,42 @@ def _load(end_of_loading: int) -> None:
         os.close(end_of_loading)
 
 
-def _answer_lines(wire: Wire, answers: Answers) -> bool:
+def _answer_lines(pipes: StdioPipes, answers: Answers) -> bool:
     """Answer the lines that were read; whether there may be more to answer."""
-    while b"\n" in wire.heard:
-        line, _, rest = wire.heard.partition(b"\n")
-        answer = answer_to(line, wire, answers)
+    while b"\n" in pipes.buffered:
+        line, _, rest = pipes.buffered.partition(b"\n")
+        answer = answer_to(line, pipes, answers)
         if answer is None:
             return False
-        _send(answer, wire)
-        wire.heard = rest
-    return len(wire.heard) < LONGEST_LINE
+        _send(answer, pipes)
+        pipes.buffered = rest
+    return len(pipes.buffered) < LONGEST_LINE
 
 
-def answer_to(line: bytes, wire: Wire, answers: Answers) -> bytes | None:
+def answer_to(line: bytes, pipes: StdioPipes, answers: Answers) -> bytes | None:
     """What the SDK would answer to a line, which is nothing for a notification; None where that is not certain."""
     message = _read(line)
-    if message == {"jsonrpc": "2.0", "method": "notifications/initialized"} and wire.greeting:
-        wire.greeting.confirmed = True
+    if message == {"jsonrpc": "2.0", "method": "notifications/initialized"} and pipes.initialize:
+        pipes.initialize.confirmed = True
         return b""
     if not _fits(message, _REQUEST) or not (number := str(message["id"])).isascii() or not number.isprintable():
         return None
     method, params = message["method"], message.get("params", {})
-    revision = _revision(method, params, wire.greeting)
+    revision = _revision(method, params, pipes.initialize)
     result = next((each for revisions, each in answers.get(method, {}).items() if revision in revisions.split()), None)
     if result is None:
         return None
     if method == "initialize":
-        wire.greeting = Greeting(params)
+        pipes.initialize = InitializeState(params)
     return b'{"jsonrpc":"2.0","id":%s,"result":%s}\n' % (_written(message["id"]), _written(result))
 
 
-def _revision(method: str, params: Mapping[str, Any], greeting: Greeting | None) -> str:
+def _revision(method: str, params: Mapping[str, Any], initialize: InitializeState | None) -> str:
     """The revision of the protocol to answer a request in; empty where it is not certain."""
     if method == "initialize":
-        return params["protocolVersion"] if greeting is None and _fits(params, _INTRODUCTION) else ""
-    if greeting and not params:
-        return greeting.version
+        return params["protocolVersion"] if initialize is None and _fits(params, _INTRODUCTION) else ""
+    if initialize and not params:
+        return initialize.version
     return _MODERN if _fits(params, _ENVELOPE) else ""
 
 
@@ -186,10 +186,8 @@ def _written(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _send(data: bytes, wire: Wire) -> None:
+def _send(data: bytes, pipes: StdioPipes) -> None:
     try:
-        while data:
-            select.select([], [wire.writing], [])  # whoever made the pipe may have made it non-blocking
-            data = data[os.write(wire.writing, data) :]
+        write_all(pipes.writing, data)
     except OSError:  # the client reads no more
         os._exit(0)

@@ -9,9 +9,8 @@ from typing import cast
 import pytest
 
 from cyberun_mcp.bridge.endpoint import endpoint
-from cyberun_mcp.bridge.lines import Lines
-from cyberun_mcp.bridge.output import Output
 from cyberun_mcp.bridge.relay import PATIENCE, Relay
+from cyberun_mcp.bridge.stdio import Lines, Output
 from tests.bridge.client import ENVELOPE, OPENING, bridge, call
 from tests.bridge.remotes import Asked, SdkRemote, event, scripted
 from tests.bridge.test_trouble import MAY_HAVE_RUN
@@ -48,12 +47,12 @@ def test_the_first_question_waits_for_a_remote_that_is_down_and_then_says_so(met
             assert client.ask({**OPENINGS[method], "id": 2})["result"]
 
 
-class Terminal(Output):
+class Terminal:
     """A client that has sent one line, and when it was answered."""
 
     def __init__(self, line: bytes) -> None:
-        super().__init__()
         self._lines = [line]
+        self.blocked = False
         self.answered = asyncio.Event()
 
     async def read(self) -> bytes:
@@ -73,7 +72,9 @@ def test_a_first_question_is_given_up_when_its_time_is_over_and_others_at_once(
     async def ask() -> float:
         message = OPENINGS.get(method, {"id": 1, "method": method, "params": {"_meta": ENVELOPE}})
         client = Terminal(json.dumps({"jsonrpc": "2.0", **message}).encode())
-        relay = Relay(endpoint("http://127.0.0.1:9/mcp", [], None, allow_http=True, environ={}), client, PATIENCE)
+        relay = Relay(
+            endpoint("http://127.0.0.1:9/mcp", [], None, allow_http=True, environ={}), cast("Output", client), PATIENCE
+        )
         running = asyncio.create_task(relay.run(cast("Lines", client)))
         await client.answered.wait()
         running.cancel()

@@ -30,7 +30,7 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSI
 from cyberun_mcp import __version__
 from cyberun_mcp.api.credentials import credential_from
 from cyberun_mcp.errors import MissingKey
-from cyberun_mcp.pipes.claim import Greeting, Wire
+from cyberun_mcp.pipes.claim import InitializeState, StdioPipes
 from cyberun_mcp.server import build_server
 from cyberun_mcp.settings import Settings, options, settings_from
 from cyberun_mcp.stdio.eras import serve_both_eras
@@ -95,9 +95,9 @@ async def said_by_the_sdk(heard: Iterable[bytes], server: Server[Any] | None = N
 
 def said_from_the_snapshot(heard: Sequence[bytes], answers: Answers) -> list[bytes]:
     """What the prepared handshake answers, up to the first line it leaves to the SDK."""
-    wire, said = Wire(-1, -1), []
+    pipes, said = StdioPipes(-1, -1), []
     for line in heard:
-        answer = answer_to(line, wire, answers)
+        answer = answer_to(line, pipes, answers)
         if answer is None:
             break
         said.append(answer)
@@ -229,9 +229,9 @@ async def test_after_the_hand_over_calls_meet_the_client_that_was_greeted(confir
     opening = initialize("2025-03-26", capabilities, client)
     call = request("tools/call", {"name": "any"})
     *_, as_usual = await said_by_the_sdk(lines(opening, *([INITIALIZED] if confirmed else []), call), server)
-    greeting = Greeting(opening["params"])
-    greeting.confirmed = confirmed
-    [handed_over] = await said_by_the_sdk(lines(call), server, greeting=greeting)
+    state = InitializeState(opening["params"])
+    state.confirmed = confirmed
+    [handed_over] = await said_by_the_sdk(lines(call), server, initialize=state)
     assert handed_over == as_usual
     assert seen[0] == seen[1]
     assert seen[0][1] == "2025-03-26"
