@@ -158,12 +158,16 @@ def _settings(given: dict[str, Any]) -> Settings:
     return settings
 
 
-def load_stdio() -> None:
-    """Import what serving on stdio takes."""
+def load_stdio(*, emulator: bool = False) -> None:
+    """Import what serving on stdio takes, with or without the embedded platform."""
     with _importing():
         import cyberun_mcp.api.credentials
         import cyberun_mcp.server
-        import cyberun_mcp.stdio.serve  # noqa: F401
+        import cyberun_mcp.stdio.serve
+
+        if emulator:
+            with suppress(ImportError):  # `_need_emulator` says so
+                import cyberun_mcp.emulator.lifecycle  # noqa: F401
 
 
 async def _serve_stdio(settings: Settings, emulator: bool, pipes: "StdioPipes | None") -> int:

@@ -12,6 +12,7 @@ from cyberun_mcp.process import parent_gone
 from cyberun_mcp.signals import receive_signals
 from cyberun_mcp.stdio.ending import Ending
 from cyberun_mcp.stdio.eras import serve_both_eras
+from cyberun_mcp.stdio.snapshot_writer import renew_snapshot
 from cyberun_mcp.stdio.streams import open_streams
 from cyberun_mcp.tools.in_flight import CallsInFlight
 
@@ -46,6 +47,7 @@ async def serve_stdio(
             if sys.platform != "win32":  # asyncio has no signal receiver there; Ctrl-C arrives as KeyboardInterrupt
                 tasks.start_soon(end_on_signal)
             tasks.start_soon(end_without_parent)
+            tasks.start_soon(renew_snapshot)
             await serve_both_eras(server, ending.reading(reader), ending.writing(writer), pipes.initialize)
             tasks.cancel_scope.cancel()
     return status
