@@ -63,10 +63,11 @@ def test_a_snapshot_is_used_only_with_the_versions_that_made_it(tmp_path: Path) 
 
 
 def test_a_package_is_looked_for_where_python_would_import_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = f"mcp-{version('mcp')}"
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     (tmp_path / "mcp").mkdir()
     (tmp_path / "mcp-9.9.dist-info").mkdir()
-    assert made_with()["with"][0] == f"mcp-{version('mcp')}"
+    assert made_with()["with"][0] == installed
     (tmp_path / "mcp" / "__init__.py").touch()
     assert made_with()["with"][0] == "mcp-9.9"
     (tmp_path / "mcp-9.8.dist-info").mkdir()
@@ -122,23 +123,23 @@ def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return Path(path)
 
 
-async def test_missing_answers_are_written_for_us_alone(cached: Path) -> None:
+def test_missing_answers_are_written_for_us_alone(cached: Path) -> None:
     umask = os.umask(0)
     try:
-        await renew_snapshot(delay=0)
+        anyio.run(renew_snapshot, 0)
     finally:
         os.umask(umask)
     assert [file.name for file in cached.parent.iterdir()] == [cached.name]
     assert cached.stat().st_mode & 0o777 == 0o600
     assert cached.parent.stat().st_mode & 0o777 == 0o700
-    assert snapshot.find_snapshot() == (await build_snapshot())["answers"]
+    assert snapshot.find_snapshot() == anyio.run(build_snapshot)["answers"]
 
 
-async def test_answers_that_are_there_are_left_alone(cached: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    await renew_snapshot(delay=0)
+def test_answers_that_are_there_are_left_alone(cached: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    anyio.run(renew_snapshot, 0)
     monkeypatch.setattr(snapshot_writer, "build_snapshot", None)
     before = cached.stat()
-    await renew_snapshot(delay=0)
+    anyio.run(renew_snapshot, 0)
     assert cached.stat() == before
 
 
@@ -185,56 +186,54 @@ SPOILED: list[Callable[[Path], None]] = [
 
 
 @pytest.mark.parametrize("spoil", SPOILED)
-async def test_a_file_that_cannot_be_trusted_is_ignored_and_written_again(
+def test_a_file_that_cannot_be_trusted_is_ignored_and_written_again(
     cached: Path, spoil: Callable[[Path], None]
 ) -> None:
-    await renew_snapshot(delay=0)
+    anyio.run(renew_snapshot, 0)
     spoil(cached)
     assert read_cached(str(cached)) is None
-    await renew_snapshot(delay=0)
+    anyio.run(renew_snapshot, 0)
     assert read_cached(str(cached)) is not None
     assert not cached.is_symlink()
     assert cached.stat().st_mode & 0o777 == 0o600
 
 
-async def test_a_file_of_another_user_is_ignored(cached: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    await renew_snapshot(delay=0)
+def test_a_file_of_another_user_is_ignored(cached: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    anyio.run(renew_snapshot, 0)
     user = os.geteuid()
     monkeypatch.setattr(os, "geteuid", lambda: user + 1)
     assert read_cached(str(cached)) is None
     before = cached.stat()
-    await renew_snapshot(delay=0)
+    anyio.run(renew_snapshot, 0)
     assert cached.stat() == before
 
 
 @pytest.mark.parametrize("mode", [0o770, 0o707])
-async def test_a_folder_that_others_may_write_to_is_neither_read_nor_written(cached: Path, mode: int) -> None:
-    await renew_snapshot(delay=0)
+def test_a_folder_that_others_may_write_to_is_neither_read_nor_written(cached: Path, mode: int) -> None:
+    anyio.run(renew_snapshot, 0)
     cached.parent.chmod(mode)
     assert read_cached(str(cached)) is None
     before = cached.stat()
-    await renew_snapshot(delay=0)
+    anyio.run(renew_snapshot, 0)
     assert cached.stat() == before
 
 
-async def test_without_a_home_nothing_is_written(cached: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_home_nothing_is_written(cached: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.delenv("HOME", raising=False)
     monkeypatch.setattr(snapshot_writer, "build_snapshot", None)
-    await renew_snapshot(delay=0)
+    anyio.run(renew_snapshot, 0)
     assert not cached.parent.exists()
 
 
-async def test_a_home_that_does_not_exist_is_not_made(
-    cached: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_home_that_does_not_exist_is_not_made(cached: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
-    await renew_snapshot(delay=0)
+    anyio.run(renew_snapshot, 0)
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_a_folder_that_cannot_be_written_to_is_no_error(cached: Path) -> None:
+def test_a_folder_that_cannot_be_written_to_is_no_error(cached: Path) -> None:
     cached.parent.parent.write_text("a file where the folder should be", encoding="utf-8")
-    await renew_snapshot(delay=0)
+    anyio.run(renew_snapshot, 0)
     assert cached.parent.parent.is_file()

@@ -1,6 +1,7 @@
 """Which starts may be answered before the command has read its arguments and settings."""
 
 import os
+import sys
 from contextlib import suppress
 
 import click
@@ -13,7 +14,6 @@ from cyberun_mcp.api.credentials import credential_from
 from cyberun_mcp.cli import emulator_option
 from cyberun_mcp.errors import MissingKey
 from cyberun_mcp.settings import flag_name, flagged_fields, options, settings_from
-from cyberun_mcp.stdio import standard_start
 from cyberun_mcp.stdio.standard_start import _CERTAIN, is_standard
 
 SETTINGS = st.from_regex(_CERTAIN, fullmatch=True).map(lambda setting: setting.partition("=")[::2])
@@ -127,6 +127,6 @@ def test_every_flag_but_those_that_change_the_tools_may_be_given() -> None:
 
 
 def test_without_the_extra_the_command_says_that_the_emulator_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(standard_start.sys, "path", [])
+    monkeypatch.setattr(sys, "path", [])
     assert not is_standard(["--emulator"], {})
     assert is_standard([], {})
