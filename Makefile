@@ -32,7 +32,7 @@ bench: $(VENV)/.dev ## Measure start-up against a bare SDK server, in one run
 	$(IN) -m benchmarks.startup
 
 snapshot snapshots: $(VENV)/.dev ## Write the tools' surface, and the prepared handshake, anew after a wanted change
-	UPDATE_SNAPSHOTS=1 $(IN) -m pytest tests/tools/test_surface.py tests/stdio/test_fast_start.py
+	UPDATE_SNAPSHOTS=1 $(IN) -m pytest tests/tools/test_surface.py tests/stdio/test_snapshot.py
 
 docs: $(VENV)/.dev ## Update the generated parts of the README, and the number of tools in other texts
 	$(IN) -m distribution.readme

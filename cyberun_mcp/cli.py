@@ -20,7 +20,7 @@ from cyberun_mcp.observability.stderr import finish_stderr
 from cyberun_mcp.settings import Settings, flagged_fields, flags_of, options, settings_from
 
 if TYPE_CHECKING:
-    from cyberun_mcp.pipes.claim import Wire
+    from cyberun_mcp.pipes.claim import StdioPipes
 
 EMULATOR_PORT = 8787
 
@@ -135,12 +135,12 @@ cli.add_command(config)
 cli.add_command(doctor)
 
 
-def main(wire: "Wire | None" = None) -> NoReturn:
-    """The command. `wire` is what `cyberun_mcp.stdio.fast_start` hands over, when it came first."""
+def main(pipes: "StdioPipes | None" = None) -> NoReturn:
+    """The command. `pipes` is what `cyberun_mcp.stdio.fast_start` hands over, when it came first."""
     from cyberun_mcp.errors import ConfigurationError
 
     try:
-        status = cli.main(prog_name="cyberun-mcp", standalone_mode=False, obj=wire)
+        status = cli.main(prog_name="cyberun-mcp", standalone_mode=False, obj=pipes)
     except (click.ClickException, ConfigurationError) as error:
         shown = error if isinstance(error, click.ClickException) else click.ClickException(str(error))
         shown.show()
@@ -158,15 +158,19 @@ def _settings(given: dict[str, Any]) -> Settings:
     return settings
 
 
-def load_stdio() -> None:
-    """Import what serving on stdio takes."""
+def load_stdio(*, emulator: bool = False) -> None:
+    """Import what serving on stdio takes, with or without the embedded platform."""
     with _importing():
         import cyberun_mcp.api.credentials
         import cyberun_mcp.server
-        import cyberun_mcp.stdio.serve  # noqa: F401
+        import cyberun_mcp.stdio.serve
+
+        if emulator:
+            with suppress(ImportError):  # `_need_emulator` says so
+                import cyberun_mcp.emulator.lifecycle  # noqa: F401
 
 
-async def _serve_stdio(settings: Settings, emulator: bool, wire: "Wire | None") -> int:
+async def _serve_stdio(settings: Settings, emulator: bool, pipes: "StdioPipes | None") -> int:
     load_stdio()
     from cyberun_mcp.api.credentials import credential_from
     from cyberun_mcp.errors import MissingKey
@@ -181,7 +185,7 @@ async def _serve_stdio(settings: Settings, emulator: bool, wire: "Wire | None") 
             _say(f"Starting without a key; every tool will say so. {error}")
         in_flight = CallsInFlight()
         server = build_server(chosen, lambda _: credential_from(chosen.api_key, chosen.team_id), in_flight=in_flight)
-        return await serve_stdio(server, wire, in_flight)
+        return await serve_stdio(server, pipes, in_flight)
 
 
 async def _serve_http(settings: Settings, endpoint: HttpSettings, emulator: bool) -> int:

@@ -4,26 +4,26 @@ import contextlib
 import os
 from collections.abc import Callable
 
-AT_START = os.getppid()
+PARENT_AT_START = os.getppid()
 SILENCE = 5.0  # seconds; a launcher may exit on purpose, and then the client goes on writing
 PAUSE = 1.0  # seconds between two looks
 
 
-async def parent_gone(heard_at: Callable[[], float]) -> None:
+async def parent_gone(last_byte_at: Callable[[], float]) -> None:
     """Return when the parent of this process is gone and its input has been silent since, for `SILENCE` seconds.
 
     No end of input says so when the client was killed and another process holds its end of the pipe open.
 
-    `heard_at` is when the last byte came, by the event loop's clock. On Windows this never returns, since a process
+    `last_byte_at` is when the last byte came, by the event loop's clock. On Windows this never returns, since a process
     keeps the number of its parent there.
     """
-    import asyncio  # `handshake` imports this module first, and has no time for that
+    import asyncio  # the fast start imports this module first, and asyncio takes longer than all the rest of it
 
     clock = asyncio.get_running_loop().time
     gone_at: float | None = None
-    while gone_at is None or clock() - max(gone_at, heard_at()) < SILENCE:
+    while gone_at is None or clock() - max(gone_at, last_byte_at()) < SILENCE:
         await asyncio.sleep(PAUSE)
-        if gone_at is None and os.getppid() != AT_START:
+        if gone_at is None and os.getppid() != PARENT_AT_START:
             gone_at = clock()
 
 

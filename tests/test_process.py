@@ -34,15 +34,15 @@ process.wait()
 
 
 def ended_at(
-    monkeypatch: pytest.MonkeyPatch, gone_at: float, heard_at: Callable[[float], float], until: float = 1_000
+    monkeypatch: pytest.MonkeyPatch, gone_at: float, last_byte_at: Callable[[float], float], until: float = 1_000
 ) -> float | None:
     """When a process ends whose parent goes at a time, given the last time something was heard at any time."""
 
     async def program() -> float | None:
         clock = asyncio.get_running_loop().time
-        monkeypatch.setattr(os, "getppid", lambda: process.AT_START if clock() < gone_at else 1)
+        monkeypatch.setattr(os, "getppid", lambda: process.PARENT_AT_START if clock() < gone_at else 1)
         with anyio.move_on_after(until):
-            await parent_gone(lambda: heard_at(clock()))
+            await parent_gone(lambda: last_byte_at(clock()))
             return clock()
         return None
 
@@ -50,20 +50,20 @@ def ended_at(
 
 
 def test_without_a_parent_silence_is_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    ended = ended_at(monkeypatch, gone_at=100, heard_at=lambda _: 0)
+    ended = ended_at(monkeypatch, gone_at=100, last_byte_at=lambda _: 0)
     assert ended is not None
     assert 100 + SILENCE <= ended <= 100 + SILENCE + 2
 
 
 def test_as_long_as_the_parent_is_there_silence_is_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert ended_at(monkeypatch, gone_at=float("inf"), heard_at=lambda _: 0) is None
+    assert ended_at(monkeypatch, gone_at=float("inf"), last_byte_at=lambda _: 0) is None
 
 
 def test_a_client_that_goes_on_writing_after_its_launcher_has_exited_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
-    def heard_at(now: float) -> float:
+    def last_byte_at(now: float) -> float:
         return min(now - now % 4, 500)  # every four seconds, until it stops
 
-    ended = ended_at(monkeypatch, gone_at=1, heard_at=heard_at)
+    ended = ended_at(monkeypatch, gone_at=1, last_byte_at=last_byte_at)
     assert ended is not None
     assert 500 + SILENCE <= ended <= 500 + SILENCE + 2
 

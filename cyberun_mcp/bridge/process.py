@@ -8,10 +8,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cyberun_mcp.bridge.lines import open_lines
-from cyberun_mcp.bridge.output import open_output
 from cyberun_mcp.bridge.relay import STARTUP_WAIT, Relay
 from cyberun_mcp.bridge.remote_settings import RemoteSettings, load_remote_settings
+from cyberun_mcp.bridge.stdio import Lines, Output, open_stdio
 from cyberun_mcp.observability.stderr import log_losses
 from cyberun_mcp.process import allow_open_files, parent_gone
 from cyberun_mcp.redaction import RedactingFormatter
@@ -37,7 +36,14 @@ async def _serve(remote: RemoteSettings) -> int:
     loop = asyncio.get_running_loop()
     signalled: asyncio.Future[int] = loop.create_future()
     _on_signals(loop, signalled)
-    output, lines = await open_output(), await open_lines()
+    with open_stdio() as (lines, output):
+        await _relay_until_the_end(remote, lines, output, signalled)
+    return signalled.result() if signalled.done() else 0
+
+
+async def _relay_until_the_end(
+    remote: RemoteSettings, lines: Lines, output: Output, signalled: "asyncio.Future[int]"
+) -> None:
     relay = Relay(remote, output, STARTUP_WAIT)
     reading = asyncio.create_task(relay.run(lines))
     left = asyncio.create_task(_left(lines.ended, reading))
@@ -46,12 +52,11 @@ async def _serve(remote: RemoteSettings) -> int:
         left,
         signalled,
         asyncio.create_task(output.lost.wait()),
-        asyncio.create_task(parent_gone(lambda: lines.heard_at)),
+        asyncio.create_task(parent_gone(lambda: lines.last_byte_at)),
     )
     done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     await relay.finish_runs(_RUNS_AT_END_OF_INPUT if done <= {reading, left} else _RUNS_AT_SIGNAL)
     await relay.end(_FAREWELL)
-    return signalled.result() if signalled.done() else 0
 
 
 async def _left(ended: asyncio.Event, reading: asyncio.Task[None]) -> None:

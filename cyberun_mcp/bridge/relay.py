@@ -23,11 +23,10 @@ from cyberun_mcp.bridge.jsonrpc import (
     parse_message,
     usable_id,
 )
-from cyberun_mcp.bridge.lines import Lines
-from cyberun_mcp.bridge.output import Output
 from cyberun_mcp.bridge.pending_runs import unknown_outcome_line, wait_for_runs, workflow_of
 from cyberun_mcp.bridge.remote_client import RemoteClient
 from cyberun_mcp.bridge.remote_settings import RemoteSettings
+from cyberun_mcp.bridge.stdio import Lines, Output
 
 STARTUP_WAIT = 10.0  # seconds that a client's first request waits for a remote that is down; clients time out after 30
 _FIRST_REQUESTS = ("initialize", "server/discover")

@@ -16,7 +16,7 @@ from mcp.server import Server
 from mcp_types import PROTOCOL_VERSION_META_KEY, InitializeRequestParams
 from pydantic import ValidationError
 
-from cyberun_mcp.pipes.claim import Greeting
+from cyberun_mcp.pipes.claim import InitializeState
 from cyberun_mcp.sdk_engine import (
     Connection,
     DispatchContext,
@@ -41,18 +41,18 @@ async def serve_both_eras(
     server: Server[Any],
     read: ObjectReceiveStream[SessionMessage | Exception],
     write: ObjectSendStream[SessionMessage],
-    greeting: Greeting | None = None,
+    initialize: InitializeState | None = None,
 ) -> None:
     """Serve `server` until `read` ends; its lifespan surrounds the whole of it.
 
-    `greeting` is an `initialize` of this connection that has been answered already.
+    `initialize` tells of an `initialize` request on this connection that the fast start has answered.
     """
     async with server.lifespan(server) as lifespan_state:
         # `initialize` is answered before the next message is looked at, for clients that pipeline the two.
         dispatcher = JSONRPCDispatcher[TransportContext](read, write, inline_methods=frozenset({"initialize"}))
         connection = Connection.for_loop(dispatcher)
-        if greeting is not None:
-            _resume(connection, greeting)
+        if initialize is not None:
+            _resume(connection, initialize)
         handshake_era = ServerRunner(server, connection, lifespan_state)
         notifications = NotifyOnlyOutbound(dispatcher)
 
@@ -86,11 +86,11 @@ async def serve_both_eras(
             await aclose_shielded(connection)
 
 
-def _resume(connection: Connection, greeting: Greeting) -> None:
+def _resume(connection: Connection, initialize: InitializeState) -> None:
     """Put the connection where `initialize`, and `notifications/initialized`, would have put it."""
-    connection.client_params = InitializeRequestParams.model_validate(greeting.params, by_name=False)
-    connection.protocol_version = greeting.version
-    if greeting.confirmed:
+    connection.client_params = InitializeRequestParams.model_validate(initialize.params, by_name=False)
+    connection.protocol_version = initialize.version
+    if initialize.confirmed:
         connection.initialized.set()
 
 

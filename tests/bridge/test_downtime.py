@@ -8,10 +8,9 @@ from typing import cast
 
 import pytest
 
-from cyberun_mcp.bridge.lines import Lines
-from cyberun_mcp.bridge.output import Output
 from cyberun_mcp.bridge.relay import STARTUP_WAIT, Relay
 from cyberun_mcp.bridge.remote_settings import load_remote_settings
+from cyberun_mcp.bridge.stdio import Lines, Output
 from tests.bridge.client import ENVELOPE, INITIALIZE_PARAMS, bridge, call
 from tests.bridge.remotes import ReceivedRequest, SdkRemote, event, scripted
 from tests.bridge.test_error_texts import MAY_HAVE_RUN
@@ -48,12 +47,12 @@ def test_the_first_request_waits_for_a_remote_that_is_down_and_then_fails(method
             assert client.request({**FIRST_REQUESTS[method], "id": 2})["result"]
 
 
-class OneLineClient(Output):
+class OneLineClient:
     """A client that sends one line; `answered` is set when a line comes back."""
 
     def __init__(self, line: bytes) -> None:
-        super().__init__()
         self._lines = [line]
+        self.blocked = False
         self.answered = asyncio.Event()
 
     async def read(self) -> bytes:
@@ -75,9 +74,8 @@ def test_a_first_request_fails_after_the_startup_wait_and_any_other_at_once(
     async def failed_at() -> float:
         message = FIRST_REQUESTS.get(method, {"id": 1, "method": method, "params": {"_meta": ENVELOPE}})
         client = OneLineClient(json.dumps({"jsonrpc": "2.0", **message}).encode())
-        relay = Relay(
-            load_remote_settings("http://127.0.0.1:9/mcp", [], None, allow_http=True, environ={}), client, STARTUP_WAIT
-        )
+        remote = load_remote_settings("http://127.0.0.1:9/mcp", [], None, allow_http=True, environ={})
+        relay = Relay(remote, cast("Output", client), STARTUP_WAIT)
         running = asyncio.create_task(relay.run(cast("Lines", client)))
         await client.answered.wait()
         running.cancel()

@@ -1,14 +1,11 @@
 """The stdio transport as a client meets it: a real process, both eras on one pipe, and three ways to end."""
 
-import os
 import signal
 import sys
 from collections.abc import Iterator
 
-import anyio
 import pytest
 
-from cyberun_mcp.stdio.serve import _Lines
 from cyberun_mcp.tools import TOOLS
 from tests.stdio.process import KEY, META, OLD_ERAS, Pipe, server
 from tests.waiting import GUARD
@@ -104,20 +101,6 @@ def test_the_server_ends_cleanly(how: str) -> None:
         assert status == (130 if how == "SIGINT" else 0)
         assert fresh.process.stderr is not None
         assert "Traceback" not in fresh.process.stderr.read()
-
-
-async def test_a_signal_between_two_lines_ends_the_reading_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    reading, writing = os.pipe()
-    with os.fdopen(reading, encoding="utf-8") as stdin, os.fdopen(writing, "w", encoding="utf-8") as client:
-        monkeypatch.setattr(sys, "stdin", stdin)
-        lines = _Lines()
-        client.write("one\ntwo\n")
-        client.flush()
-        assert await anext(lines) == "one\n"
-        lines.end()
-        with anyio.fail_after(GUARD), pytest.raises(StopAsyncIteration):
-            await anext(lines)
-        lines._file.detach()
 
 
 def test_stdout_carries_the_protocol_only_and_stderr_one_line_a_call_without_the_key() -> None:

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from cyberun_mcp.stdio.fast_start import read_snapshot
+from cyberun_mcp.stdio.snapshot import read_snapshot
 from tests.stdio.process import COMMAND, META, OLD_ERAS, Pipe, server
-from tests.waiting import GUARD
+from tests.waiting import GUARD, wait_until
 
 pytestmark = pytest.mark.skipif(
     sys.platform == "win32" or read_snapshot() is None, reason="here the SDK answers from the start"
 )
-SLOW = ["--log-level", "info"]  # any argument: the SDK answers everything
+SLOW = {"CYBERUN_BODY": "both"}  # a setting that can change the tools: the SDK answers everything
 INTRODUCTION = {"capabilities": {}, "clientInfo": {"name": "opencode", "version": "1"}}
 TOO_LONG = {"name": "stream_task_events", "arguments": {"task_id": "t", "timeout_seconds": 3601}}
 
@@ -62,7 +62,7 @@ def without_sdk(tmp_path: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("revision", [*OLD_ERAS, "2026-07-28"])
 def test_a_handshake_is_answered_before_the_sdk_is_there(revision: str, without_sdk: dict[str, str]) -> None:
-    with server(**without_sdk) as early, server(*SLOW) as usual:
+    with server(**without_sdk) as early, server(**SLOW) as usual:
         assert answers(early, *opening(revision)) == answers(usual, *opening(revision))
 
 
@@ -121,7 +121,7 @@ TROUBLE: list[dict[str, Any]] = [
 def test_wherever_the_sdk_takes_over_the_answers_are_the_same(after: int) -> None:
     first = opening("2025-06-18")
     messages = [*first[:after], *TROUBLE[after % 2 :], *first[after:], *TROUBLE]
-    with server() as early, server(*SLOW) as usual:
+    with server() as early, server(**SLOW) as usual:
         assert answers(early, *messages) == answers(usual, *messages)
 
 
@@ -135,7 +135,7 @@ def test_what_is_no_message_is_ignored_and_what_follows_is_answered() -> None:
 
 
 def test_a_message_may_come_in_pieces_and_several_at_once() -> None:
-    with server() as early, server(*SLOW) as usual:
+    with server() as early, server(**SLOW) as usual:
         text = "".join(map(line_of, [*opening("2025-03-26"), *TROUBLE[1:4]]))
         for piece in (text[:7], text[7:150], text[150:300], text[300:]):
             early.stdin.write(piece)
@@ -160,3 +160,61 @@ def test_the_handshake_takes_the_standard_library_alone() -> None:
     )
     assert foreign == {"cyberun_mcp"}
     assert not set(finished.stdout.split()) & {"asyncio", "dataclasses", "inspect", "logging", "pathlib"}
+
+
+@pytest.mark.parametrize("arguments", [["--emulator"], ["--log-level", "warning", "--call-timeout=30"]])
+def test_arguments_that_leave_the_tools_as_they_are_keep_the_start_fast(
+    arguments: list[str], without_sdk: dict[str, str]
+) -> None:
+    with server(*arguments, **without_sdk) as early, server(*arguments, **SLOW) as usual:
+        assert answers(early, *opening("2025-11-25")) == answers(usual, *opening("2025-11-25"))
+
+
+def test_a_call_after_a_fast_start_reaches_the_emulator() -> None:
+    with server("--emulator") as early:
+        answers(early, *opening("2025-11-25"))
+        early.send({"id": 3, "method": "tools/call", "params": {"name": "list_workflows", "arguments": {}}})
+        assert early.answer_to(3)["result"].get("isError") is not True
+
+
+def test_without_its_extra_the_emulator_is_refused_before_anything_is_answered(tmp_path: Path) -> None:
+    program = (
+        "import sys; sys.modules['PIL'] = None\n"
+        "from cyberun_mcp.stdio import fast_start, standard_start\n"
+        "standard_start.has_emulator = lambda: False\n"
+        "sys.argv[1:] = ['--emulator']\n"
+        "fast_start.main()"
+    )
+    text = "".join(map(line_of, opening("2025-11-25")))
+    finished = subprocess.run(
+        [sys.executable, "-c", program], input=text, capture_output=True, text=True, timeout=GUARD, check=False
+    )
+    assert (finished.returncode, finished.stdout) == (1, "")
+    assert "cyberun-mcp[emulator]" in finished.stderr
+
+
+@pytest.fixture
+def newer_sdk(tmp_path: Path) -> dict[str, str]:
+    """An environment in which another version of the SDK is installed, and an empty cache folder."""
+    site, [mcp] = tmp_path / "site", __import__("mcp").__path__
+    (site / "mcp-2.3.99.dist-info").mkdir(parents=True)
+    (site / "mcp-2.3.99.dist-info" / "METADATA").write_text("Name: mcp\nVersion: 2.3.99\n", encoding="utf-8")
+    (site / "mcp").symlink_to(mcp)
+    return {"PYTHONPATH": str(site), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+
+
+def test_a_start_with_another_version_of_the_sdk_makes_the_next_one_fast(
+    newer_sdk: dict[str, str], tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache" / "cyberun-mcp"
+    with server(**newer_sdk) as slow:
+        said = answers(slow, *opening("2025-11-25"))
+        wait_until(lambda: cache.is_dir() and any(cache.glob("handshake-*.json")))
+    [file] = cache.iterdir()
+    assert "mcp-2.3.99" in file.name
+    package = tmp_path / "site" / "mcp"
+    package.unlink()
+    package.mkdir()
+    (package / "__init__.py").write_text("import time\ntime.sleep(3600)\n", encoding="utf-8")
+    with server(**newer_sdk) as fast:
+        assert answers(fast, *opening("2025-11-25")) == said

@@ -1,4 +1,4 @@
-"""The pipe the event loop reads and writes: any size, any kind of descriptor, and a client that does not read."""
+"""Messages over pipes, in the event loop and through threads: any size, any descriptor, a client that does not read."""
 
 import json
 import os
@@ -16,13 +16,13 @@ import pytest
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCNotification, JSONRPCRequest
 
-from cyberun_mcp.pipes.claim import Wire
-from cyberun_mcp.stdio.streams import PARTING, Incoming, Outgoing, open_pipe
+from cyberun_mcp.pipes.claim import StdioPipes
+from cyberun_mcp.stdio.streams import PARTING, MessageReader, MessageWriter, open_streams
 from tests.properties.virtual_clock import run_at_once
 from tests.stdio.process import COMMAND, KEY, server, unread
 from tests.waiting import GUARD, wait_until
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the SDK's reader serves there")
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="threads read and write there")
 MIB = 2**20
 A_LOT = 48 * 1024  # bytes in a pipe that nobody reads; it takes 64 kB, and with the next answer it is full
 INITIALIZE = {
@@ -53,12 +53,18 @@ def served_on(stdin: Any, stdout: Any, stderr: Any = subprocess.DEVNULL) -> Iter
             process.kill()
 
 
+@pytest.fixture(params=["event loop", "threads"])
+def in_threads(request: pytest.FixtureRequest) -> bool:
+    """The two ways to read and write: pipes of POSIX, and everything else."""
+    return bool(request.param == "threads")
+
+
 @contextmanager
-def pipes() -> Iterator[tuple[int, Incoming, Outgoing, int]]:
+def pipes(in_threads: bool = False) -> Iterator[tuple[int, MessageReader, MessageWriter, int]]:
     """Our two streams, with the descriptors a client would have: to write to, and to read from."""
     (reading, to_us), (from_us, writing) = os.pipe(), os.pipe()
     try:
-        with open_pipe(Wire(reading, writing)) as (incoming, outgoing):
+        with open_streams(StdioPipes(reading, writing, in_threads=in_threads)) as (incoming, outgoing):
             yield to_us, incoming, outgoing, from_us
     finally:
         for each in (reading, to_us, from_us, writing):
@@ -69,8 +75,8 @@ def notification(text: str) -> SessionMessage:
     return SessionMessage(JSONRPCNotification(jsonrpc="2.0", method="x", params={"text": text}))
 
 
-async def test_a_line_of_sixteen_megabytes_comes_through_in_both_directions() -> None:
-    with pipes() as (to_us, incoming, outgoing, from_us):
+async def test_a_line_of_sixteen_megabytes_comes_through_in_both_directions(in_threads: bool) -> None:
+    with pipes(in_threads) as (to_us, incoming, outgoing, from_us):
         message = notification("x" * 16 * MIB)
 
         def client() -> bytes:
@@ -97,8 +103,8 @@ async def test_a_call_of_sixteen_megabytes_is_answered() -> None:
         assert pipe.answer_to(2)["result"]["isError"] is True
 
 
-async def test_messages_wait_for_a_client_that_does_not_read_and_keep_their_order() -> None:
-    with pipes() as (_, _, outgoing, from_us):
+async def test_messages_wait_for_a_client_that_does_not_read_and_keep_their_order(in_threads: bool) -> None:
+    with pipes(in_threads) as (_, _, outgoing, from_us):
         sent: list[int] = []
 
         async def send_all() -> None:
@@ -138,30 +144,32 @@ async def test_reading_stops_while_a_crowd_waits_to_be_answered() -> None:
             tasks.cancel_scope.cancel()
 
 
-async def test_a_signal_between_two_lines_ends_the_reading_too() -> None:
-    with pipes() as (to_us, incoming, *_):
+async def test_a_signal_between_two_lines_ends_the_reading_too(in_threads: bool) -> None:
+    with pipes(in_threads) as (to_us, incoming, *_):
         os.write(to_us, lines({"id": 1, "method": "one"}, {"id": 2, "method": "two"}))
         received = await incoming.receive()
         assert isinstance(received, SessionMessage)
         assert isinstance(received.message, JSONRPCRequest)
-        incoming.end()
+        incoming.stop()
         with anyio.fail_after(GUARD), pytest.raises(anyio.EndOfStream):
             await incoming.receive()
 
 
-def test_after_a_signal_a_client_that_does_not_read_is_not_waited_for() -> None:
+def test_after_a_signal_a_client_that_does_not_read_is_not_waited_for(in_threads: bool) -> None:
     async def play() -> float:
-        with pipes() as (_, incoming, outgoing, _):
+        with pipes(in_threads) as (_, incoming, outgoing, _):
             await outgoing.send(notification("x" * MIB))
-            incoming.end()
+            incoming.stop()
             await outgoing.aclose()
             return anyio.current_time()
 
     assert run_at_once(play) == PARTING
 
 
-async def test_what_is_no_message_is_passed_on_as_the_error_it_is_and_the_last_line_needs_no_end() -> None:
-    with pipes() as (to_us, incoming, *_):
+async def test_a_line_that_is_no_message_is_passed_on_as_an_error_and_the_last_line_needs_no_end(
+    in_threads: bool,
+) -> None:
+    with pipes(in_threads) as (to_us, incoming, *_):
         with os.fdopen(os.dup(to_us), "wb") as client:
             client.write(b'{"half"\n\n{"jsonrpc":"2.0","method":"\xff"}')
         os.close(to_us)
@@ -213,7 +221,7 @@ def test_one_socket_for_both_directions_serves_too() -> None:
         assert reader.readline() == b""
 
 
-def test_a_file_is_served_by_the_sdks_reader(tmp_path: Path) -> None:
+def test_a_file_is_served_too(tmp_path: Path) -> None:
     (tmp_path / "in").write_bytes(lines(*HANDSHAKE))
     with served_on((tmp_path / "in").open("rb"), (tmp_path / "out").open("wb")) as process:
         assert process.wait(timeout=GUARD) == 0

@@ -1,19 +1,13 @@
-"""The prepared handshake is the SDK's own, byte for byte; `make snapshot` prepares it anew."""
+"""The prepared handshake is the SDK's own, byte for byte, and what is not certain is left to the SDK."""
 
 import json
-import os
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from copy import deepcopy
 from functools import partial
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import anyio
-import click
 import pytest
-from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mcp.server import Server, ServerRequestContext
@@ -25,16 +19,16 @@ from mcp_types import (
     JSONRPCRequest,
     jsonrpc_message_adapter,
 )
-from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 
-from cyberun_mcp import __version__
 from cyberun_mcp.api.credentials import credential_from
-from cyberun_mcp.errors import MissingKey
-from cyberun_mcp.pipes.claim import Greeting, Wire
+from cyberun_mcp.pipes.claim import InitializeState, StdioPipes
 from cyberun_mcp.server import build_server
-from cyberun_mcp.settings import Settings, options, settings_from
+from cyberun_mcp.settings import Settings
 from cyberun_mcp.stdio.eras import serve_both_eras
-from cyberun_mcp.stdio.fast_start import _PLAIN, SNAPSHOT, Answers, answer_to, is_plain, read_snapshot
+from cyberun_mcp.stdio.handshake import answer_to
+from cyberun_mcp.stdio.snapshot import Answers, read_snapshot
+from cyberun_mcp.stdio.snapshot_writer import conversations
 from tests.properties.json_values import VALUES
 from tests.stdio.process import META
 
@@ -51,16 +45,7 @@ def initialize(revision: str, capabilities: Any = None, client: Any = None) -> d
     return request("initialize", params)
 
 
-CONVERSATIONS: dict[str, list[dict[str, Any]]] = {
-    **{
-        revision: [initialize(revision), request("ping"), INITIALIZED, request("tools/list")]
-        for revision in HANDSHAKE_PROTOCOL_VERSIONS
-    },
-    **{
-        revision: [request("server/discover", {"_meta": META}), request("tools/list", {"_meta": META})]
-        for revision in MODERN_PROTOCOL_VERSIONS
-    },
-}
+CONVERSATIONS = conversations()
 
 
 def lines(*messages: Any) -> list[bytes]:
@@ -95,31 +80,13 @@ async def said_by_the_sdk(heard: Iterable[bytes], server: Server[Any] | None = N
 
 def said_from_the_snapshot(heard: Sequence[bytes], answers: Answers) -> list[bytes]:
     """What the prepared handshake answers, up to the first line it leaves to the SDK."""
-    wire, said = Wire(-1, -1), []
+    pipes, said = StdioPipes(-1, -1), []
     for line in heard:
-        answer = answer_to(line, wire, answers)
+        answer = answer_to(line, pipes, answers)
         if answer is None:
             break
         said.append(answer)
     return said
-
-
-async def prepared_by_the_sdk() -> dict[str, Any]:
-    """What `snapshot.json` is to hold: each answer of each conversation, the same ones once."""
-    answers: dict[str, dict[str, Any]] = {}
-    for revision, messages in CONVERSATIONS.items():
-        for message, said in zip(messages, await said_by_the_sdk(lines(*messages)), strict=True):
-            if said:
-                result = json.loads(said)["result"]
-                revisions = answers.setdefault(message["method"], {})
-                same = next((each for each, other in revisions.items() if other == result), "")
-                revisions.pop(same, None)
-                revisions[f"{same} {revision}".strip()] = result
-    return {
-        "cyberun-mcp": __version__,
-        "with": [f"{name}-{version(name)}" for name in ("mcp", "mcp_types")],
-        "answers": answers,
-    }
 
 
 @pytest.fixture(scope="module")
@@ -129,15 +96,6 @@ def snapshot() -> Answers:
     if answers is None:
         pytest.skip("the snapshot was made with another version of the SDK")
     return answers
-
-
-def test_the_snapshot_is_what_the_live_server_answers() -> None:
-    text = json.dumps(anyio.run(prepared_by_the_sdk), indent=1, ensure_ascii=False) + "\n"
-    if os.environ.get("UPDATE_SNAPSHOTS"):
-        Path(SNAPSHOT).write_text(text, encoding="utf-8")
-    if read_snapshot() is None:
-        pytest.skip("the snapshot was made with another version of the SDK")
-    assert Path(SNAPSHOT).read_text(encoding="utf-8") == text
 
 
 @pytest.mark.parametrize("revision", CONVERSATIONS)
@@ -229,63 +187,9 @@ async def test_after_the_hand_over_calls_meet_the_client_that_was_greeted(confir
     opening = initialize("2025-03-26", capabilities, client)
     call = request("tools/call", {"name": "any"})
     *_, as_usual = await said_by_the_sdk(lines(opening, *([INITIALIZED] if confirmed else []), call), server)
-    greeting = Greeting(opening["params"])
-    greeting.confirmed = confirmed
-    [handed_over] = await said_by_the_sdk(lines(call), server, greeting=greeting)
+    state = InitializeState(opening["params"])
+    state.confirmed = confirmed
+    [handed_over] = await said_by_the_sdk(lines(call), server, initialize=state)
     assert handed_over == as_usual
     assert seen[0] == seen[1]
     assert seen[0][1] == "2025-03-26"
-
-
-SETTINGS = st.from_regex(_PLAIN, fullmatch=True).map(lambda setting: setting.partition("=")[::2])
-
-
-@settings(max_examples=150, deadline=None)
-@given(st.lists(SETTINGS).map(dict))
-def test_plain_settings_are_always_accepted(environ: dict[str, str]) -> None:
-    @click.command()
-    @options
-    def start(**given: Any) -> None:
-        chosen = settings_from(given, environ)
-        with suppress(MissingKey):  # the server starts, and its tools say so
-            credential_from(chosen.api_key, chosen.team_id)
-
-    assert is_plain(environ)
-    result = CliRunner().invoke(start, env={**dict.fromkeys(os.environ), **environ})
-    assert result.exception is None, result.output
-
-
-@pytest.mark.parametrize(
-    "setting",
-    [
-        "CYBERUN_API_KEY=ak-12345678",
-        "CYBERUN_API_KEY=eyJhbGciOi.x.y",
-        "CYBERUN_API_KEY=sk-with blank",
-        "CYBERUN_API_KEY_FILE=/run/secrets/key",
-        "CYBERUN_BASE_URL=http://example.com",
-        "CYBERUN_BASE_URL=ftp://example.com",
-        "CYBERUN_CALL_TIMEOUT=0.5",
-        "CYBERUN_REQUEST_TIMEOUT=soon",
-        "CYBERUN_LOG_LEVEL=loud",
-        "CYBERUN_SOMETHING_NEW=1",
-    ],
-)
-def test_settings_that_might_be_refused_are_left_to_the_command(setting: str) -> None:
-    name, _, value = setting.partition("=")
-    assert not is_plain({name: value})
-
-
-def test_a_snapshot_is_used_only_with_the_versions_that_made_it(tmp_path: Path) -> None:
-    made = json.loads(Path(SNAPSHOT).read_text(encoding="utf-8"))
-    file = tmp_path / "snapshot.json"
-
-    def read(**changed: Any) -> Answers | None:
-        file.write_text(json.dumps({**made, "with": [f"mcp-{version('mcp')}"], **changed}), encoding="utf-8")
-        return read_snapshot(str(file))
-
-    assert read() == made["answers"]
-    assert read(**{"cyberun-mcp": "0.0.1"}) is None
-    assert read(**{"with": ["mcp-0.0.1"]}) is None
-    file.write_text('{"half": ', encoding="utf-8")
-    assert read_snapshot(str(file)) is None
-    assert read_snapshot(str(tmp_path / "missing.json")) is None
