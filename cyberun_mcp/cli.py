@@ -167,7 +167,7 @@ def load_stdio(*, emulator: bool = False) -> None:
     try:
         import cyberun_mcp.api.credentials
         import cyberun_mcp.server
-        import cyberun_mcp.stdio.serve  # noqa: F401
+        import cyberun_mcp.stdio.serve
 
         if emulator:
             with suppress(ImportError):  # `_need_emulator` says so
