@@ -52,7 +52,7 @@ def _answer_while_loading(pipes: StdioPipes, answers: Answers, *, emulator: bool
 
 
 def _load(end_of_loading: int, emulator: bool) -> None:
-    gc.disable()  # until `load_stdio` is through; see `_importing` there
+    gc.disable()  # until `load_stdio` is through, which says why
     try:
         from cyberun_mcp.cli import load_stdio
 
