@@ -12,6 +12,8 @@ from cyberun_mcp.bridge.response_reader import BUFFER, ResponseReader
 # The grammar has no blanks after the size, but some servers pad with them.
 _CHUNK = rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\x00\r]*)?"
 
+_MAX_INTERIM_RESPONSES = 16  # 100 Continue, 103 Early Hints; each resets the silence clock, so they need a bound
+
 
 class HttpConnection:
     """One connection to the remote.
@@ -52,10 +54,13 @@ class HttpConnection:
         self.reusable = False
         self.reader.expect_response()
         self._transport.write(request)
-        while (head := await self._read_head()).status < 200:  # 100 Continue, 103 Early Hints
+        for _ in range(_MAX_INTERIM_RESPONSES + 1):
+            head = await self._read_head()
             if head.status == 101:
                 raise InvalidResponse("it speaks another protocol from now on, which was not asked for")
-        return head
+            if head.status >= 200:
+                return head
+        raise InvalidResponse("it has too many interim responses")
 
     async def read_body(self, head: ResponseHead) -> AsyncIterator[bytes]:
         """The body in pieces; `reusable` is set at its end. Raises ConnectionLost or InvalidResponse."""

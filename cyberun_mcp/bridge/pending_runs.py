@@ -24,21 +24,23 @@ def workflow_of(message: Message) -> str | None:
     return str(arguments.get(_WORKFLOW_ARGUMENTS[name])) if isinstance(arguments, dict) else ""
 
 
-async def wait_for_runs(runs: Mapping[asyncio.Task[None], Message], seconds: float) -> list[Message]:
-    """Wait up to `seconds`; the runs that are still unanswered then. Logs them, and that the bridge waits."""
-    if not runs:
-        return []
+async def wait_for_runs(runs: Mapping[asyncio.Task[None], Message], seconds: float) -> None:
+    """Wait up to `seconds` for these runs to be answered, and log that the bridge waits."""
     for message in runs.values():
-        logger.warning(
-            "workflow=%s: the run was sent, and the bridge waits for its answer to end", workflow_of(message)
-        )
-    _, unanswered = await asyncio.wait(runs, timeout=seconds)
-    for task in unanswered:
-        logger.error("workflow=%s: %s", workflow_of(runs[task]), _UNKNOWN)
-    return [runs[task] for task in unanswered]
+        logger.warning("workflow=%s: the bridge waits for the answer to this run to end", workflow_of(message))
+    if runs:
+        await asyncio.wait(runs, timeout=seconds)
 
 
 def unknown_outcome_line(message: Message) -> bytes:
-    """The error that the client gets for an unanswered run."""
+    """The error that the client gets for an unanswered run. Logs it too."""
+    logger.error("workflow=%s: %s", workflow_of(message), _UNKNOWN)
     reason = f"The bridge had to end before the run of workflow {workflow_of(message)} was answered. {_UNKNOWN}"
     return error_line(message.id, INTERNAL_ERROR, f"{reason} Do not run it again yet: look with list_tasks first.")
+
+
+def unsent_line(message: Message) -> bytes:
+    """The error that the client gets for a run that was still waiting for the handshake. Logs it too."""
+    logger.warning("workflow=%s: the bridge had to end before this run was sent", workflow_of(message))
+    reason = f"The bridge had to end before the run of workflow {workflow_of(message)} was sent."
+    return error_line(message.id, INTERNAL_ERROR, f"{reason} Nothing was sent.")

@@ -55,7 +55,10 @@ async def _relay_until_the_end(
         asyncio.create_task(parent_gone(lambda: lines.last_byte_at)),
     )
     done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-    await relay.finish_runs(_RUNS_AT_END_OF_INPUT if done <= {reading, left} else _RUNS_AT_SIGNAL)
+    reading.cancel()  # a run that arrives from now on could not be answered any more
+    end_of_input = done <= {reading, left}
+    seconds = _RUNS_AT_END_OF_INPUT if end_of_input else _RUNS_AT_SIGNAL
+    await relay.finish_runs(seconds, send_waiting=end_of_input)
     await relay.end(_FAREWELL)
 
 
@@ -70,7 +73,10 @@ def _on_signals(loop: asyncio.AbstractEventLoop, signalled: "asyncio.Future[int]
         if not signalled.done():
             signalled.set_result(status)
 
-    for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 0)):
+    statuses: dict[signal.Signals, int] = {signal.SIGINT: 130, signal.SIGTERM: 0}
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as it is after `nohup`
+        statuses[signal.SIGHUP] = 128 + signal.SIGHUP
+    for number, status in statuses.items():
         try:
             loop.add_signal_handler(number, end, status)
         except NotImplementedError:  # Windows

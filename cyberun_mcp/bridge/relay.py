@@ -23,7 +23,7 @@ from cyberun_mcp.bridge.jsonrpc import (
     parse_message,
     usable_id,
 )
-from cyberun_mcp.bridge.pending_runs import unknown_outcome_line, wait_for_runs, workflow_of
+from cyberun_mcp.bridge.pending_runs import unknown_outcome_line, unsent_line, wait_for_runs, workflow_of
 from cyberun_mcp.bridge.remote_client import RemoteClient
 from cyberun_mcp.bridge.remote_settings import RemoteSettings
 from cyberun_mcp.bridge.stdio import Lines, Output
@@ -44,6 +44,12 @@ class PendingRequest(NamedTuple):
 
     message: Message
     task: asyncio.Task[None]
+    handshake: asyncio.Task[None] | None  # what it waits for before it is sent
+
+    @property
+    def is_unsent(self) -> bool:
+        """Whether it certainly has not left yet."""
+        return self.handshake is not None and not self.handshake.done()
 
 
 class Relay:
@@ -82,13 +88,28 @@ class Relay:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=seconds)
 
-    async def finish_runs(self, seconds: float) -> None:
-        """Wait for the runs in flight, and send an error to the client for those that stay unanswered."""
-        runs = {task: message for message, task in self._pending.values() if workflow_of(message) is not None}
-        for message in await wait_for_runs(runs, seconds):
-            # A run that is no longer pending has its response, which is waiting to be written.
-            if any(pending.message is message for pending in self._pending.values()):
-                self._spawn(self._output.write(unknown_outcome_line(message)))
+    async def finish_runs(self, seconds: float, *, send_waiting: bool) -> None:
+        """Wait for the runs in flight, and send an error to the client for those that stay unanswered.
+
+        Runs that wait for the handshake are still sent if `send_waiting`, or else dropped at once.
+        """
+        if not send_waiting:
+            self._drop_unsent_runs()
+        runs = {pending.task: pending.message for pending in self._pending_runs()}
+        await wait_for_runs(runs, seconds)
+        self._drop_unsent_runs()
+        for pending in self._pending_runs():
+            self._spawn(self._output.write(unknown_outcome_line(pending.message)))
+
+    def _pending_runs(self) -> list[PendingRequest]:
+        return [pending for pending in self._pending.values() if workflow_of(pending.message) is not None]
+
+    def _drop_unsent_runs(self) -> None:
+        for pending in self._pending_runs():
+            if pending.is_unsent:
+                self._forget(pending.message)
+                pending.task.cancel()
+                self._spawn(self._output.write(unsent_line(pending.message)))
 
     def _process(self, message: Message) -> None:
         if message.is_request and message.id is not None:
@@ -96,8 +117,9 @@ class Relay:
                 quoted_id = json.dumps(message.id)[:_MAX_QUOTED_ID]
                 text = f"Invalid request: the id {quoted_id} is in use by a call in flight"
                 raise InvalidMessage(INVALID_REQUEST, f"{text}; this {message.method} was not sent", [message.id])
-            task = self._spawn(self._answer(message, message.id, self._handshake_for(message)))
-            self._pending[_key(message.id)] = PendingRequest(message, task)
+            handshake = self._handshake_for(message)
+            task = self._spawn(self._answer(message, message.id, handshake))
+            self._pending[_key(message.id)] = PendingRequest(message, task, handshake)
         elif message.method == "notifications/cancelled":
             self._cancel(message)
             return

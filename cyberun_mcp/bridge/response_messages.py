@@ -57,7 +57,8 @@ async def messages_for(
     if response.status >= 300:
         if content_body is None or not _forwards_error(response.status, content_body, request.id):
             raise http_error(remote, request.method, response.status, response.headers, content)
-        yield _with_id(content_body, request.id)
+        # A remote may repeat what it was sent, the key included.
+        yield _with_id(json.loads(remote.redact(json.dumps(content_body))), request.id)
     elif content_body is None:
         raise not_mcp(remote, response.media_type, content)
     elif (message := _message_for(content, content_body, request.id)) is not None:

@@ -79,6 +79,8 @@ def _read(file: Path) -> str | None:
         return read_file(file)
     except UnicodeDecodeError as error:
         raise ConfigFileError(f"{file} is not UTF-8; nothing was changed.") from error
+    except FileProtected as error:
+        raise ConfigFileError(f"{file} {error}") from error
     except OSError as error:
         raise ConfigFileError(f"{file} cannot be read: {error.strerror}.") from error
 

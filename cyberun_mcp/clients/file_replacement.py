@@ -26,8 +26,14 @@ class FileProtected(Exception):
 
 
 def read_file(path: Path) -> str | None:
-    """The text with its line ends as they are, or None if there is no file. Raises UnicodeDecodeError, OSError."""
+    """The text with its line ends as they are, or None if there is no file.
+
+    Raises UnicodeDecodeError, OSError, and FileProtected for what is no regular file: a pipe would never end, and root
+    would replace a device.
+    """
     try:
+        if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
+            raise FileProtected("is not a regular file, so it was left alone.")
         return path.read_bytes().decode()
     except FileNotFoundError:
         return None

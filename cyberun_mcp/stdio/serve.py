@@ -1,4 +1,4 @@
-"""The stdio transport: one client on stdin and stdout, and three ways to end (EOF, SIGINT, SIGTERM)."""
+"""The stdio transport: one client on stdin and stdout, and two kinds of end (EOF, a signal)."""
 
 import signal
 import sys
@@ -30,9 +30,12 @@ async def serve_stdio(
 
     async def end_on_signal() -> None:
         nonlocal status
-        with receive_signals(signal.SIGINT, signal.SIGTERM) as signals:
+        statuses: dict[signal.Signals, int] = {signal.SIGINT: 130, signal.SIGTERM: 0}
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as it is after `nohup`
+            statuses[signal.SIGHUP] = 128 + signal.SIGHUP
+        with receive_signals(*statuses) as signals:
             async for number in signals:
-                status = 130 if number == signal.SIGINT else 0
+                status = statuses[number]
                 ending.soon()
 
     async def end_without_parent() -> None:

@@ -1,5 +1,6 @@
 """A response that is not MCP becomes a JSON-RPC error that says what to do, and the bridge goes on working."""
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -151,3 +152,16 @@ def test_a_key_is_removed_from_quoted_responses() -> None:
     assert "you sent" in output
     assert KEY not in output
     assert secret not in output
+
+
+@pytest.mark.parametrize("status", [400, 500, 503])
+def test_a_key_is_removed_from_errors_of_the_remote_that_are_passed_on(status: int) -> None:
+    def quote_key(request: ReceivedRequest) -> None:
+        error = {"code": -32000, "message": f"you sent {request.headers['authorization']}"}
+        body = json.dumps({"jsonrpc": "2.0", "id": request.message["id"], "error": error})
+        request.respond(status, body.encode(), "application/json")
+
+    with scripted(quote_key) as remote, bridge(remote.url) as client:
+        message = client.request(call(1, {}))["error"]["message"]
+    assert message.startswith("you sent")
+    assert KEY not in message

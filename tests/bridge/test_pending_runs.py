@@ -53,7 +53,7 @@ def end(client: BridgeProcess, reason: str) -> None:
 
 
 @pytest.mark.parametrize("era", ["legacy", "2026"])
-@pytest.mark.parametrize(("reason", "status"), [("end of input", 0), ("SIGTERM", 0), ("SIGINT", 130)])
+@pytest.mark.parametrize(("reason", "status"), [("end of input", 0), ("SIGTERM", 0), ("SIGINT", 130), ("SIGHUP", 129)])
 def test_a_run_in_flight_is_answered_and_any_other_call_is_dropped(reason: str, status: int, era: str) -> None:
     tool, arguments = RUN
     with remote_with_held_calls() as (remote, release), bridge(remote.url) as client:
@@ -62,7 +62,7 @@ def test_a_run_in_flight_is_answered_and_any_other_call_is_dropped(reason: str, 
         client.send(call(1, arguments, era, name=tool), call(2, {"task_id": "t"}, era, name="get_task"))
         until(lambda: remote.methods().count("tools/call") == 2)
         end(client, reason)
-        until(lambda: any(b"workflow=fox: the run was sent, and the bridge waits" in line for line in client._errors))
+        until(lambda: any(b"workflow=fox: the bridge waits for the answer" in line for line in client._errors))
         release.set()
         assert client.response_to(1, GUARD)["result"]
         assert client.process.wait(GUARD) == status
@@ -115,3 +115,37 @@ def test_a_run_that_is_piped_in_by_a_shell_is_answered() -> None:
             check=True,
         )
     assert [json.loads(line)["id"] for line in finished.stdout.splitlines()] == [0, 1]
+
+
+def test_a_run_that_comes_after_the_signal_is_not_sent() -> None:
+    tool, arguments = RUN
+    with remote_with_held_calls() as (remote, release), bridge(remote.url) as client:
+        client.send(call(1, arguments, "2026", name=tool))
+        until(lambda: "tools/call" in remote.methods())
+        end(client, "SIGTERM")
+        until(lambda: any(b"the bridge waits for the answer" in line for line in client._errors))
+        client.send(call(2, arguments, "2026", name=tool))
+        release.set()
+        assert client.response_to(1, GUARD)["result"]
+        assert client.process.wait(GUARD) == 0
+        assert remote.methods().count("tools/call") == 1
+
+
+def test_a_run_that_waits_for_the_handshake_at_a_signal_is_reported_as_not_sent() -> None:
+    tool, arguments = RUN
+    release = threading.Event()
+
+    def script(request: ReceivedRequest) -> None:
+        release.wait(GUARD)
+        request.respond(503)
+
+    with scripted(script) as remote, bridge(remote.url) as client:
+        params = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+        client.send({"id": 0, "method": "initialize", "params": params}, call(1, arguments, name=tool))
+        until(lambda: "initialize" in remote.methods())
+        end(client, "SIGTERM")
+        error = client.response_to(1, GUARD)["error"]["message"]
+        assert client.process.wait(GUARD) == 0
+        release.set()
+    assert error == "The bridge had to end before the run of workflow fox was sent. Nothing was sent."
+    assert remote.methods() == ["initialize"]

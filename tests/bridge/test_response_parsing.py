@@ -108,6 +108,7 @@ INVALID = [
     CHUNKS + b"5\r\nhello\n0\r\n\r\n",
     CHUNKS + b"5;" + b"x" * 2**20 + b"\r\nhello\r\n0\r\n\r\n",
     CHUNKS + b"0\r\nX: 1\n\r\n",
+    b"HTTP/1.1 103 Early Hints\r\n\r\n" * 100 + HEAD + b"Content-Length: 2\r\n\r\nhi",
 ]
 
 

@@ -192,3 +192,14 @@ def test_a_file_that_may_not_be_given_back_to_its_owner_is_left_alone(
     monkeypatch.undo()
     assert file.read_bytes() == before
     assert list(file.parent.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("client", CLIENTS, ids=lambda client: str(client.name))
+def test_what_is_no_regular_file_is_left_alone(client: AiClient, machine: Machine, tmp_path: Path) -> None:
+    file = file_of(client, machine)
+    file.parent.mkdir(parents=True)
+    os.mkfifo(tmp_path / "pipe")
+    file.symlink_to(tmp_path / "pipe")
+    with pytest.raises(ConfigFileError, match="is not a regular file"):
+        write_entry(client, EMULATOR, machine)
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)

@@ -179,7 +179,7 @@ def test_at_the_end_of_input_waits_answer_first_and_calls_and_runs_when_they_can
     assert said[3]["structuredContent"]["task_id"].endswith(paid)
 
 
-@pytest.mark.parametrize(("how", "status"), [("SIGTERM", 0), ("SIGINT", 130)])
+@pytest.mark.parametrize(("how", "status"), [("SIGTERM", 0), ("SIGINT", 130), ("SIGHUP", 129)])
 @pytest.mark.parametrize("era", ERAS)
 def test_at_a_signal_only_a_run_that_was_sent_is_waited_for(
     platform: Platform, era: str, how: str, status: int, tmp_path: Path
