@@ -16,12 +16,12 @@ demo: $(VENV)/.demo ## Walk through all tools on the embedded platform
 	$(IN) -m cyberun_mcp demo
 
 test: $(VENV)/.dev ## Run the test suite
-	$(IN) -m pytest -n 2 $(TESTS)
+	$(IN) -m pytest -n 3 $(TESTS)
 
 test-twenty: $(VENV)/.dev ## Run the suite twenty times beside two busy loops; the first failure ends it
 	@sh -c 'while :; do :; done' & one=$$!; sh -c 'while :; do :; done' & two=$$!; \
 	trap 'kill $$one $$two' EXIT; trap 'exit 1' INT TERM HUP; \
-	for run in $$(seq 20); do echo "== run $$run of 20"; $(IN) -m pytest -n 2 $(TESTS) || exit 1; done
+	for run in $$(seq 20); do echo "== run $$run of 20"; $(IN) -m pytest -n 3 $(TESTS) || exit 1; done
 
 lint: $(VENV)/.dev ## Types and style, as CI checks them
 	$(IN) -m ruff check .
