@@ -55,7 +55,7 @@ class HttpResponse:
         return b"".join(pieces)
 
 
-class ConnectionPool:
+class RemoteConnections:
     """The connections to one remote; the first request opens the first one."""
 
     def __init__(self, remote: RemoteSettings, liveness: Liveness) -> None:

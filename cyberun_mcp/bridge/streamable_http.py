@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 
-from cyberun_mcp.bridge.connection_pool import ConnectionPool
+from cyberun_mcp.bridge.connection_pool import RemoteConnections
 from cyberun_mcp.bridge.error_texts import http_error, response_lost
 from cyberun_mcp.bridge.errors import RemoteUnreachable, RequestFailed, SessionExpired
 from cyberun_mcp.bridge.jsonrpc import Message
@@ -33,7 +33,7 @@ class StreamableHttp:
     def __init__(self, remote: RemoteSettings, session_headers: Callable[[], dict[str, str]]) -> None:
         self._remote = remote
         self._session_headers = session_headers
-        self._connections = ConnectionPool(remote, Liveness(self._ping))
+        self._connections = RemoteConnections(remote, Liveness(self._ping))
 
     async def request(self, message: Message, headers: dict[str, str], on_message: OnMessage) -> None:
         """Send a request and pass every message that answers it to `on_message`, up to the response.

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from cyberun_mcp.bridge import connection_pool
-from cyberun_mcp.bridge.connection_pool import ConnectionPool
+from cyberun_mcp.bridge.connection_pool import RemoteConnections
 from cyberun_mcp.bridge.errors import RemoteUnreachable, RequestFailed
 from cyberun_mcp.bridge.http_connection import HttpConnection
 from cyberun_mcp.bridge.liveness import Liveness, PingResult
@@ -73,16 +73,16 @@ async def ends(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RemoteEnds]:
 
 
 @pytest.fixture
-async def pool(ends: RemoteEnds) -> ConnectionPool:
+async def pool(ends: RemoteEnds) -> RemoteConnections:
     async def ping() -> PingResult:
         return PingResult.ANSWERED
 
-    return ConnectionPool(
+    return RemoteConnections(
         load_remote_settings("http://127.0.0.1/mcp", [], None, allow_http=False, environ={}), Liveness(ping)
     )
 
 
-async def send_request(pool: ConnectionPool, method: str) -> bytes:
+async def send_request(pool: RemoteConnections, method: str) -> bytes:
     async with pool.request("POST", {}, b"{}", method=method) as response:
         return await response.read()
 
@@ -94,14 +94,14 @@ def method(request: pytest.FixtureRequest) -> str:
 
 
 async def test_a_connection_without_unexpected_data_is_reused(
-    ends: RemoteEnds, pool: ConnectionPool, method: str
+    ends: RemoteEnds, pool: RemoteConnections, method: str
 ) -> None:
     assert [await send_request(pool, method) for _ in range(3)] == [b"hi"] * 3
     assert ends.received == [0, 0, 0]
 
 
 async def test_unexpected_data_that_the_event_loop_has_not_seen_costs_a_connection_but_no_request(
-    ends: RemoteEnds, pool: ConnectionPool, method: str
+    ends: RemoteEnds, pool: RemoteConnections, method: str
 ) -> None:
     await send_request(pool, method)
     ends.sockets[0].send(b"HTTP/1.1 408 Request Timeout\r\n\r\n")
@@ -111,7 +111,7 @@ async def test_unexpected_data_that_the_event_loop_has_not_seen_costs_a_connecti
 
 
 async def test_an_end_of_stream_that_the_event_loop_has_not_seen_costs_a_connection_but_no_request(
-    ends: RemoteEnds, pool: ConnectionPool, method: str
+    ends: RemoteEnds, pool: RemoteConnections, method: str
 ) -> None:
     await send_request(pool, method)
     ends.sockets[0].shutdown(socket.SHUT_WR)
@@ -120,7 +120,7 @@ async def test_an_end_of_stream_that_the_event_loop_has_not_seen_costs_a_connect
 
 
 async def test_an_idle_connection_closes_on_unexpected_data_even_if_no_request_follows(
-    ends: RemoteEnds, pool: ConnectionPool, method: str
+    ends: RemoteEnds, pool: RemoteConnections, method: str
 ) -> None:
     await send_request(pool, method)
     ends.sockets[0].send(ANSWER)
@@ -129,7 +129,7 @@ async def test_an_idle_connection_closes_on_unexpected_data_even_if_no_request_f
 
 
 async def test_unexpected_data_during_the_processing_of_a_response_closes_the_connection(
-    ends: RemoteEnds, pool: ConnectionPool
+    ends: RemoteEnds, pool: RemoteConnections
 ) -> None:
     async with pool.request("POST", {}, b"{}") as response:
         assert await response.read() == b"hi"
@@ -140,7 +140,7 @@ async def test_unexpected_data_during_the_processing_of_a_response_closes_the_co
 
 
 async def test_nothing_is_sent_to_a_remote_that_speaks_first(
-    ends: RemoteEnds, pool: ConnectionPool, method: str
+    ends: RemoteEnds, pool: RemoteConnections, method: str
 ) -> None:
     ends.greeting = b"220 mail.example.com ESMTP\r\n"
     with pytest.raises(RemoteUnreachable, match=r"spoke, before anything was asked\. Nothing was sent"):
@@ -150,7 +150,7 @@ async def test_nothing_is_sent_to_a_remote_that_speaks_first(
 
 
 async def test_a_request_whose_response_is_lost_is_only_repeated_if_that_is_safe(
-    ends: RemoteEnds, pool: ConnectionPool, method: str
+    ends: RemoteEnds, pool: RemoteConnections, method: str
 ) -> None:
     await send_request(pool, method)
     ends.close_next = True
