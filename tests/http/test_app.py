@@ -52,7 +52,17 @@ async def test_a_foreign_host_is_refused_on_loopback(stranger: httpx2.AsyncClien
     assert "--allowed-host" in answer.text
 
 
-@pytest.mark.parametrize("origin", ["http://evil.test", "https://127.0.0.1.evil.test", "null", "http://localhost.evil"])
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "http://evil.test",
+        "https://127.0.0.1.evil.test",
+        "null",
+        "http://localhost.evil",
+        "http://127.0.0.1:1@evil.test",
+        "http://[::1]evil.test",
+    ],
+)
 async def test_a_foreign_origin_is_refused(stranger: httpx2.AsyncClient, origin: str) -> None:
     answer = await stranger.post("/mcp", json=LIST, headers={**HEADERS, "Origin": origin})
     assert answer.status_code == 403

@@ -1,6 +1,7 @@
 """Which Host and Origin headers are accepted, and what pages of other origins may send and read (CORS)."""
 
 import logging
+import re
 from collections.abc import Collection
 
 from starlette.datastructures import Headers
@@ -13,6 +14,7 @@ from cyberun_mcp.observability.telemetry import Telemetry
 logger = logging.getLogger(__name__)
 
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://((?:\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::[0-9]+)?)")
 
 _MOST_WARNINGS = 100  # names; requests with made-up names must not fill the log
 _REQUEST_HEADERS = (
@@ -57,14 +59,18 @@ class HostAndOrigin(RejectingMiddleware):
         if not self.any_host and host not in (self.hosts or ()):
             self._warn_once("Host", host, f"--allowed-host {host}")
             return Rejection("host", 421, "Unknown Host; start the server with --allowed-host to accept it.")
-        origin = headers.get("origin")
-        if origin is not None and not self._allows(origin.lower()):
+        origin = ", ".join(headers.getlist("origin"))
+        if "origin" in headers and not self._allows(origin.lower()):
             self._warn_once("Origin", origin, f"--allowed-origin {origin}")
             return Rejection("origin", 403, "Foreign Origin; start the server with --allowed-origin to accept it.")
         return None
 
     def _allows(self, origin: str) -> bool:
-        return origin in self.origins or _without_port(origin.partition("://")[2]) in (self.hosts or LOOPBACK_NAMES)
+        if origin in self.origins:
+            return True
+        # Strictly, since `http://127.0.0.1:1@evil.example` has another host than it seems to have.
+        authority = _ORIGIN.fullmatch(origin)
+        return authority is not None and _without_port(authority[1]) in (self.hosts or LOOPBACK_NAMES)
 
     def _warn_once(self, header: str, name: str, flag: str) -> None:
         if name not in self._warned and len(self._warned) < _MOST_WARNINGS:
