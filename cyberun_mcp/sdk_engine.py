@@ -6,7 +6,7 @@ it. So `pyproject.toml` binds `mcp` below its next minor release, and all that d
 """
 
 from collections.abc import Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from mcp.server import Server
 from mcp.server.connection import Connection, NotifyOnlyOutbound
@@ -37,8 +37,6 @@ __all__ = [
     "DispatchContext",
     "InboundLadderRejection",
     "JSONRPCDispatcher",
-    "MessageSink",
-    "MessageSource",
     "NoBackChannel",
     "NotifyOnlyOutbound",
     "ProgressFnT",
@@ -58,23 +56,6 @@ __all__ = [
     "serve_one",
     "unsupported_protocol_version_rejection",
 ]
-
-_Received_co = TypeVar("_Received_co", covariant=True)
-_Sent_contra = TypeVar("_Sent_contra", contravariant=True)
-
-
-class MessageSource(Protocol[_Received_co]):
-    """Where messages come from; `receive` raises anyio.EndOfStream when there are no more."""
-
-    async def receive(self) -> _Received_co: ...
-    async def aclose(self) -> None: ...
-
-
-class MessageSink(Protocol[_Sent_contra]):
-    """Where messages go to; `send` waits while the client does not read."""
-
-    async def send(self, item: _Sent_contra, /) -> None: ...
-    async def aclose(self) -> None: ...
 
 
 class NoBackChannel:

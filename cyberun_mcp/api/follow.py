@@ -1,4 +1,4 @@
-"""Following a task until it ends, whatever happens to the event stream.
+"""Follows a task until it ends, whatever happens to its event stream.
 
     listen ──► events … ──► terminal ─────────────► fetch what the stream did not carry ──► done
        ▲          │ dropped, ended, silent

@@ -1,4 +1,4 @@
-"""Detects requests whose connection is dead although neither end was told.
+"""Detects requests on dead connections, which neither end has been told about.
 
 A middlebox that drops a connection tells neither end. TCP keepalive detects a path that swallows everything, but not a
 proxy that answers the probes itself. So after a long silence the bridge pings the remote, on a separate connection. It
@@ -45,7 +45,7 @@ class WatchedReader(Protocol):
 
     @property
     def silent_for(self) -> float:
-        """Seconds that the current read has waited without receiving a byte."""
+        """Seconds since the current read began or last received a byte."""
 
     def fail(self, reason: str) -> None:
         """End the read with this reason."""

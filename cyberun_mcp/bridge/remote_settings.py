@@ -35,7 +35,7 @@ class RemoteSettings(NamedTuple):
     proxy: Proxy | None
 
     def redact(self, text: str) -> str:
-        """`text` without keys and without the value of any configured header, whatever it looks like."""
+        """`text` with every key and every configured header's value replaced by an ellipsis."""
         for secret in self.headers.secrets:
             text = text.replace(secret, "…")
         return redact(text)

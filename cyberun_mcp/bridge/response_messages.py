@@ -6,7 +6,7 @@ request, which may already have one, or may still get it.
 
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, NamedTuple
 
 from cyberun_mcp.bridge.connection_pool import HttpResponse
@@ -58,7 +58,7 @@ async def messages_for(
         if content_body is None or not _forwards_error(response.status, content_body, request.id):
             raise http_error(remote, request.method, response.status, response.headers, content)
         # A remote may repeat what it was sent, the key included.
-        yield _with_id(json.loads(remote.redact(json.dumps(content_body))), request.id)
+        yield _with_id(_redacted(content_body, remote.redact), request.id)
     elif content_body is None:
         raise not_mcp(remote, response.media_type, content)
     elif (message := _message_for(content, content_body, request.id)) is not None:
@@ -104,7 +104,7 @@ def _message_for(content: bytes, body: dict[str, Any], request_id: JsonRpcId | N
 
 
 def _same_id(found: Any, request_id: JsonRpcId | None) -> bool:
-    """Whether a response has the id of the request. 1.0 may stand for 1, but true, although equal to 1, is no id."""
+    """Whether a response has the id of the request. 1.0 counts as 1; `true` does not, although equal in Python."""
     return usable_id(found) is not None and bool(found == request_id)
 
 
@@ -112,6 +112,15 @@ def _with_id(body: dict[str, Any], request_id: JsonRpcId | None) -> RemoteMessag
     """An error without the id of its request, completed with that id."""
     completed = {**body, "jsonrpc": "2.0", "id": request_id}
     return RemoteMessage(json.dumps(completed).encode(), completed, final=True)
+
+
+def _redacted(value: Any, redact: Callable[[str], str]) -> Any:
+    """`value` with its strings redacted. JSON text would hide a secret that has quotes, since it escapes them."""
+    if isinstance(value, dict):
+        return {name: _redacted(member, redact) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_redacted(member, redact) for member in value]
+    return redact(value) if isinstance(value, str) else value
 
 
 def _is_error(body: dict[str, Any]) -> bool:

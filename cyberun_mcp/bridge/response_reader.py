@@ -32,7 +32,7 @@ class ResponseReader(asyncio.StreamReader):
 
     @property
     def silent_for(self) -> float:
-        """Seconds that the current read has waited without receiving a byte; 0 if there is no current read."""
+        """Seconds since the current read began or last received a byte; 0 if nothing is being read."""
         return 0.0 if self._waiting_since is None else self._clock() - self._waiting_since
 
     def expect_nothing(self, on_unexpected: Callable[[], None]) -> None:

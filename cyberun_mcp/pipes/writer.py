@@ -94,6 +94,9 @@ class LineWriter:
         """Wait while `CROWD` callers, or more, are waiting to write."""
         while self._waiting >= CROWD:
             await self._idle.wait()
+            # The callers have not run yet. `wait` does not give way to them once the event is set, so this loop would
+            # never end.
+            await asyncio.sleep(0)
 
     def _begin(self) -> None:
         self._write()

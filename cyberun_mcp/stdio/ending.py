@@ -15,8 +15,6 @@ from anyio.abc import ObjectReceiveStream, ObjectSendStream
 from mcp_types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse, RequestId
 
 from cyberun_mcp.sdk_engine import (
-    MessageSink,
-    MessageSource,
     SessionMessage,
     cancelled_request_id_from_params,
     coerce_request_id,
@@ -49,12 +47,12 @@ class Ending:
         self._waiting_for_calls.cancel()
 
     def reading(
-        self, stream: MessageSource[SessionMessage | Exception]
+        self, stream: ObjectReceiveStream[SessionMessage | Exception]
     ) -> ObjectReceiveStream[SessionMessage | Exception]:
         """The same messages; their end comes when all has been done that can be done."""
         return _Reading(stream, self)
 
-    def writing(self, stream: MessageSink[SessionMessage]) -> ObjectSendStream[SessionMessage]:
+    def writing(self, stream: ObjectSendStream[SessionMessage]) -> ObjectSendStream[SessionMessage]:
         """The same stream, whose answers are noted here."""
         return _Writing(stream, self)
 
@@ -102,7 +100,7 @@ class Ending:
 
 
 class _Reading(ObjectReceiveStream[SessionMessage | Exception]):
-    def __init__(self, stream: MessageSource[SessionMessage | Exception], ending: Ending) -> None:
+    def __init__(self, stream: ObjectReceiveStream[SessionMessage | Exception], ending: Ending) -> None:
         self._stream = stream
         self._ending = ending
 
@@ -120,7 +118,7 @@ class _Reading(ObjectReceiveStream[SessionMessage | Exception]):
 
 
 class _Writing(ObjectSendStream[SessionMessage]):
-    def __init__(self, stream: MessageSink[SessionMessage], ending: Ending) -> None:
+    def __init__(self, stream: ObjectSendStream[SessionMessage], ending: Ending) -> None:
         self._stream = stream
         self._ending = ending
 

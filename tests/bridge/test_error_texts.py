@@ -165,3 +165,17 @@ def test_a_key_is_removed_from_errors_of_the_remote_that_are_passed_on(status: i
         message = client.request(call(1, {}))["error"]["message"]
     assert message.startswith("you sent")
     assert KEY not in message
+
+
+def test_a_secret_is_removed_whatever_characters_it_has() -> None:
+    secret = 'plain "quoted" secret'
+
+    def quote_secret(request: ReceivedRequest) -> None:
+        error = {"code": -32000, "message": f"you sent {secret}", "data": {"seen": [secret]}}
+        body = json.dumps({"jsonrpc": "2.0", "id": request.message["id"], "error": error})
+        request.respond(500, body.encode(), "application/json")
+
+    arguments = ("--header", "X-Odd: ${ODD}")
+    with scripted(quote_secret) as remote, bridge(remote.url, *arguments, environment={"ODD": secret}) as client:
+        error = client.request(call(1, {}))["error"]
+    assert error == {"code": -32000, "message": "you sent …", "data": {"seen": ["…"]}}

@@ -1,17 +1,19 @@
 """The reader and the writer that the server and the bridge share, in the event loop and through threads."""
 
+import asyncio
 import os
 import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 import anyio
 import pytest
 
 from cyberun_mcp.pipes.claim import StdioPipes
 from cyberun_mcp.pipes.reader import CHUNK, LineReader, open_reader
-from cyberun_mcp.pipes.writer import open_writer
+from cyberun_mcp.pipes.writer import CROWD, LineWriter, open_writer
 from tests.waiting import GUARD
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pipes are read by threads alone there")
@@ -115,4 +117,32 @@ async def test_a_write_to_a_client_that_is_gone_breaks_the_writer(in_threads: bo
     with open_writer(StdioPipes(NOWHERE, ours, in_threads=in_threads)) as writer:
         await writer.write(b"lost\n")
         assert writer.broken
+    os.close(ours)
+
+
+class ImpatientEvent(asyncio.Event):
+    """Fails, instead of letting the test hang, if it is waited for again and again while it is set."""
+
+    waits = 0
+
+    async def wait(self) -> Literal[True]:
+        self.waits += 1
+        assert self.waits < 10 * CROWD
+        return await super().wait()
+
+
+async def test_waiting_for_space_lets_the_waiting_callers_go_first() -> None:
+    client, ours = os.pipe()
+    with LineWriter(ours) as writer:
+        writer._idle = ImpatientEvent()
+        writer._idle.set()
+        writer.write_now(b"x" * 2**20)
+        callers = [asyncio.create_task(writer.wait_until_ready()) for _ in range(CROWD + 1)]
+        await asyncio.sleep(0)
+        while writer.blocked:
+            os.read(client, 2**20)
+            writer._on_writable()
+        await writer.wait_for_space()  # the callers have not run since there is room again
+        await asyncio.gather(*callers)
+    os.close(client)
     os.close(ours)
